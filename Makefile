@@ -1,0 +1,68 @@
+# Needs Python 3.11 or newer; everything else is put into .venv. PYTHON=/path/to/python chooses one.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+PYTEST := $(BIN)/pytest
+SOURCES := $(wildcard exporter tests tools benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format generate bench soak build lock clean
+
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.runtime ## the whole product on this machine: no account, no network
+	$(BIN)/python -m exporter demo
+
+test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
+	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadgroup $(ARGS)
+
+check: .venv/.development ## format, lint, types, layers, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.generate --check
+
+format: .venv/.development ## format, and repair what lint can repair
+	$(BIN)/ruff check --fix --quiet --exit-zero .
+	$(BIN)/ruff format .
+
+generate: .venv/.development ## write the files that are made from the code
+	$(BIN)/python -m tools.generate
+
+bench: .venv/.development ## measure
+	$(BIN)/python -m benchmarks
+
+soak: .venv/.development ## run the tests that take minutes
+	$(PYTEST) -m soak --timeout=0 $(ARGS)
+
+build: .venv/.development ## build sdist and wheel into dist/
+	$(BIN)/python -m build --no-isolation
+
+lock: .venv/.development ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes newer versions
+	$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
+	$(LOCK) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/development.txt
+
+clean: ## remove everything that was built
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Each stamp is newer than what was installed, so a second run installs nothing.
+.venv/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'make: Python 3.11 or newer is needed; name one with PYTHON=/path/to/python' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	  || { echo 'make: this Python cannot make environments; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.runtime: .venv/.created requirements/runtime.txt
+	$(PIP) --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+.venv/.development: .venv/.runtime requirements/development.txt pyproject.toml
+	$(PIP) --require-hashes -r requirements/development.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
