@@ -1,0 +1,151 @@
+"""The four emulated vendors behind one ASGI app, each under its provider's name."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from exporter.emulators.dolby_media import DolbyMedia
+from exporter.emulators.faults import Faults, faulty, misbehave
+from exporter.emulators.http import (
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    json_answer,
+    read_request,
+    send_response,
+)
+from exporter.emulators.livepeer import Livepeer
+from exporter.emulators.millicast import Millicast
+from exporter.emulators.vendor import Vendor
+from exporter.emulators.world import World
+from exporter.emulators.wowza import Wowza
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A request that arrived: what it asked and how it was answered, never its credential."""
+
+    provider: str
+    method: str
+    path: str  # under the vendor's base URL
+    params: tuple[tuple[str, str], ...]
+    status: int  # 0: the connection itself failed
+    at: float  # Unix seconds on the app's clock
+    credential: Literal["ok", "bad", "none"]
+
+
+def all_vendors(world: World, *, clock: Callable[[], float], credential: str) -> dict[str, Vendor]:
+    """The four vendors, by provider name."""
+    vendors: tuple[Vendor, ...] = (
+        Millicast(world, clock=clock, credential=credential),
+        DolbyMedia(world, clock=clock, credential=credential),
+        Wowza(world, clock=clock, credential=credential),
+        Livepeer(world, clock=clock, credential=credential),
+    )
+    return {vendor.provider: vendor for vendor in vendors}
+
+
+class Emulators:
+    """An ASGI app that answers for each vendor under `/<provider>`.
+
+    `vendors` may be given to serve fewer of them or ones with quirks. `log` grows by one entry
+    per request that reaches a vendor.
+    """
+
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+        credential: str = "demo",
+        faults: Faults | None = None,
+        vendors: Mapping[str, Vendor] | None = None,
+    ) -> None:
+        self.world = World() if world is None else world
+        self.clock = clock
+        self.faults = Faults() if faults is None else faults
+        self.log: list[Logged] = []
+        self.vendors: Mapping[str, Vendor] = (
+            all_vendors(self.world, clock=clock, credential=credential)
+            if vendors is None
+            else vendors
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        provider = scope["path"].lstrip("/").partition("/")[0]
+        vendor = self.vendors.get(provider)
+        if vendor is None:
+            known = ", ".join(f"/{name}" for name in self.vendors)
+            await send_response(send, json_answer({"error": f"not one of {known}"}, 404))
+            return
+        request = await read_request(scope, receive, prefix=f"/{provider}")
+        await until_client_leaves(self._answer(vendor, request, send), receive)
+
+    async def _answer(self, vendor: Vendor, request: Request, send: Send) -> None:
+        kind = self.faults.take(vendor.provider, request.path)
+        response: Response | None
+        if kind is None:
+            response = await vendor.answer(request)
+        else:
+            response = await faulty(kind, self.faults, vendor, request, now=self.clock())
+        self._record(vendor, request, 0 if response is None else response.status)
+        if response is not None:
+            await send_response(send, response)
+        elif kind is not None:
+            await misbehave(kind, self.faults, vendor, request, send)
+
+    def _record(self, vendor: Vendor, request: Request, status: int) -> None:
+        sent = request.header("authorization") is not None
+        credential: Literal["ok", "bad", "none"] = (
+            "none" if not sent else "ok" if vendor.accepts(request) else "bad"
+        )
+        self.log.append(
+            Logged(
+                provider=vendor.provider,
+                method=request.method,
+                path=request.path,
+                params=request.params,
+                status=status,
+                at=self.clock(),
+                credential=credential,
+            )
+        )
+
+
+async def until_client_leaves(work: Awaitable[None], receive: Receive) -> None:
+    """Await `work`, and cancel it when the client disconnects first."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(disconnected(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Answer a server's start and stop; there is nothing to prepare or release."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,218 @@
+"""Faults that a vendor's API can be told to have, and what each does to an answer.
+
+A fault stands between a vendor's emulator and its client, so every vendor can have every fault:
+statuses come with the vendor's own error body, damaged JSON is made from the very answer the
+emulator would have given.
+"""
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from functools import cache
+from typing import NoReturn
+
+import httpx
+
+from exporter.emulators.http import Request, Response, Send, head
+from exporter.emulators.mutations import MUTATIONS
+from exporter.emulators.vendor import Paging, Vendor
+
+STATUSES = ("401", "403", "404", "410", "422", "429", "500", "502", "503", "504")
+RETRY_AFTER: dict[str, Callable[[float], str]] = {
+    "429-seconds": lambda now: "1",
+    "429-date": lambda now: formatdate(int(now) + 1, usegmt=True),
+    "429-absurd": lambda now: "999999999",
+}
+PAGING = ("endless-pages", "repeated-page")
+KINDS = (
+    *STATUSES,
+    *RETRY_AFTER,
+    "html",
+    *MUTATIONS,
+    "big-body",
+    "gzip-bomb",
+    "reset",
+    "stall",
+    "drip",
+    *PAGING,
+    "redirect",
+    "empty",
+)
+TOKEN = "token-"  # a kind with this prefix hits a vendor's token endpoint, and nothing else
+TOKEN_PATH = "/auth/token"
+
+MEBIBYTE = 1 << 20
+BIG = 66  # mebibytes of padding: beyond the 64 MiB that a sane client reads
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault: its kind, how many more requests it hits (None: all), and on which paths."""
+
+    kind: str
+    times: int | None = None
+    path_prefix: str | None = None
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults switched on, by provider; each request meets at most the oldest that fits it."""
+
+    redirect_to: str = "http://127.0.0.1:9/"
+    drip_seconds: float = 0.5
+    _set: dict[str, list[Fault]] = field(default_factory=dict)
+
+    def set(
+        self,
+        provider: str,
+        kind: str,
+        times: int | None = None,
+        path_prefix: str | None = None,
+    ) -> None:
+        """Switch a fault on; it stands behind those set earlier. ValueError for no such kind."""
+        check(kind)
+        if times is not None and times < 1:
+            raise ValueError(f"a fault happens at least once, not {times} times")
+        self._set.setdefault(provider, []).append(Fault(kind, times, path_prefix))
+
+    def clear(self, provider: str | None = None) -> None:
+        """Switch off one provider's faults, or all."""
+        if provider is None:
+            self._set.clear()
+        else:
+            self._set.pop(provider, None)
+
+    def take(self, provider: str, path: str) -> str | None:
+        """The kind that hits a request to this path now; counts against its times."""
+        for fault in self._set.get(provider, []):
+            if fault.path_prefix is not None and not path.startswith(fault.path_prefix):
+                continue
+            if fault.kind.startswith(TOKEN) != path.endswith(TOKEN_PATH):
+                continue
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times == 0:
+                    self._set[provider].remove(fault)
+            return fault.kind.removeprefix(TOKEN)
+        return None
+
+
+def check(kind: str) -> None:
+    """ValueError, naming every valid kind, unless `kind` is one."""
+    if kind.removeprefix(TOKEN) not in KINDS:
+        raise ValueError(
+            f"unknown fault {kind!r}; valid kinds: {', '.join(KINDS)}, "
+            f"or any of them after {TOKEN!r} for the token endpoint"
+        )
+
+
+def parse(text: str) -> tuple[str, str, int | None]:
+    """Provider, kind and times of `PROVIDER:KIND[:TIMES]`; ValueError says what is wrong."""
+    provider, *rest = text.split(":")
+    if not provider or len(rest) not in (1, 2):
+        raise ValueError(
+            f"a fault is PROVIDER:KIND[:TIMES], not {text!r}; valid kinds: {', '.join(KINDS)}"
+        )
+    check(rest[0])
+    if len(rest) == 1:
+        return provider, rest[0], None
+    if not rest[1].isascii() or not rest[1].isdigit() or int(rest[1]) < 1:
+        raise ValueError(f"TIMES of {text!r} is a whole number from 1, not {rest[1]!r}")
+    return provider, rest[0], int(rest[1])
+
+
+async def faulty(
+    kind: str, faults: Faults, vendor: Vendor, request: Request, *, now: float
+) -> Response | None:
+    """The answer that fault `kind` makes of the vendor's; None when it is given by `misbehave`."""
+    if kind in STATUSES or kind in RETRY_AFTER:
+        status = int(kind[:3])
+        body, content_type = vendor.error(status)
+        wait = RETRY_AFTER.get(kind)
+        headers = () if wait is None else (("retry-after", wait(now)),)
+        return Response(status, body, content_type, headers)
+    if kind == "html":
+        page = b"<!doctype html><title>Sign in</title><h1>Please sign in</h1>\n"
+        return Response(200, page, "text/html; charset=utf-8")
+    if kind == "redirect":
+        return Response(302, b"", "text/plain", (("location", faults.redirect_to),))
+    if kind == "empty":
+        return vendor.empty(request)
+    if kind in PAGING:
+        return await paged_for_ever(kind, vendor, request)
+    if kind in ("reset", "stall", "drip"):
+        return None
+    answer = await vendor.answer(request)
+    if kind == "big-body":
+        return replace(answer, body=b"", chunks=padded(answer.body))
+    if kind == "gzip-bomb":
+        return replace(answer, body=bomb(), headers=(("content-encoding", "gzip"),))
+    return replace(answer, body=MUTATIONS[kind](answer.body))
+
+
+async def misbehave(
+    kind: str, faults: Faults, vendor: Vendor, request: Request, send: Send
+) -> NoReturn:
+    """The faults of the connection itself.
+
+    `stall` and `drip` end only by cancellation, which the app brings about when the client
+    leaves. `reset` raises httpx.ReadError after half an answer: a client in the same process
+    meets exactly that, and a server drops the connection when its application raises.
+    """
+    if kind == "stall":
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets this event")
+    answer = await vendor.answer(request)
+    if kind == "reset":
+        await send(head(answer, length=len(answer.body) + 1))
+        half = answer.body[: len(answer.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        raise httpx.ReadError("the emulated vendor dropped the connection")
+    await send(head(answer, length=None))
+    while True:
+        await send({"type": "http.response.body", "body": b" ", "more_body": True})
+        await asyncio.sleep(faults.drip_seconds)
+
+
+async def paged_for_ever(kind: str, vendor: Vendor, request: Request) -> Response:
+    """The first page again and again, each naming one more: a new one, or always the same."""
+    seen = next(
+        (value for paging in vendor.paging if (value := request.first(paging.parameter))), ""
+    )
+    for paging in vendor.paging:
+        request = request.without(paging.parameter)
+    answer = await vendor.answer(request)
+    if answer.status != 200:
+        return answer
+    value = json.loads(answer.body)
+    for paging in vendor.paging:
+        name_next_page(value, paging, token="page-again" if kind == "repeated-page" else seen + "x")
+    return replace(answer, body=json.dumps(value, ensure_ascii=False).encode())
+
+
+def name_next_page(value: object, paging: Paging, *, token: str) -> None:
+    """Write the next page's token, or a count of pages that has no end, into a paged answer."""
+    *parents, last = paging.answer
+    for name in parents:
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        value[last] = 10**9 if paging.counted else token
+
+
+async def padded(body: bytes) -> AsyncIterator[bytes]:
+    """`body` after more blank space, which JSON allows, than a client should read."""
+    blank = b" " * MEBIBYTE
+    for _ in range(BIG):
+        yield blank
+    yield body
+
+
+@cache
+def bomb() -> bytes:
+    """A small gzip body that inflates to more blank space than a client should read."""
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    blank = b" " * MEBIBYTE
+    return b"".join(squeeze.compress(blank) for _ in range(BIG)) + squeeze.flush()

@@ -1,0 +1,534 @@
+"""An emulator of Dolby Millicast's analytics and monitoring APIs.
+
+Written from the vendor's API reference (OpenAPI of api.millicast.com, September 2026) and its
+page "Analytics APIs" (read November 2026): both dates required, the stop date exclusive, ten
+stream names a call, hourly and all per-stream data kept 7 days and daily data 90, fresh figures
+on the quarter hour, a missing or unknown secret answered with 403.
+
+Where the vendor's pages leave a question open or contradict each other, a *quirk* switches:
+
+- `split-durations`: geo rows carry `publishDuration` and `viewDuration` (the schema) in place of
+  `duration` (the examples; taken for the viewing time)
+- `zero-filled`: series have every bucket; otherwise buckets without traffic are left out
+- `absent-streams`: a stream without data is no key at all; otherwise it has empty maps
+- `null-maps`: `restream` and `geoCascade` without data are null; otherwise empty
+- `null-page`: an empty page of the monitoring summary is null; otherwise an empty list
+- `unknown-empty`: an unknown stream counts as one without data; otherwise the call gets a 400
+- `clipped`: a bucket that the window cuts holds only the part inside; otherwise all of it
+- `idle-unlisted`: the summary leaves out streams that ended over an hour ago, as the reference
+  says; otherwise it lists every stream, so that discovery finds all of them
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from exporter.emulators import millicast_traffic as traffic
+from exporter.emulators.calendar import buckets, iso, midnight, seconds
+from exporter.emulators.http import JSON, Request, Response, json_answer
+from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
+
+QUIRKS = frozenset(
+    (
+        "split-durations",
+        "zero-filled",
+        "absent-streams",
+        "null-maps",
+        "null-page",
+        "unknown-empty",
+        "clipped",
+        "idle-unlisted",
+    )
+)
+ACCOUNT_ID = "PbyMpY"
+RETENTION_DAYS = {"Hour": 7, "Day": 90}
+STREAM_RETENTION_DAYS = 7
+MOST_NAMES = 10
+LONGEST_NAME = 128
+SORT_KEYS = ("StreamId", "Cluster", "StartTime", "Duration", "Live", "ViewerCount", "Restream")
+
+Sums: TypeAlias = dict[tuple[str, str | None], int]  # by quantity and country
+
+
+class Fail(Exception):
+    """A request the vendor would answer with 400; `data` goes into the answer."""
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+class Millicast:
+    """The emulated account: answers requests from its world, and knows the truth about it."""
+
+    provider = "millicast"
+    paging = (Paging("page", ("data", "pagination", "totalPages"), counted=True),)
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        clock: Callable[[], float],
+        credential: str = "demo",
+        quirks: frozenset[str] = frozenset(),
+    ) -> None:
+        if not quirks <= QUIRKS:
+            raise ValueError(f"no such quirk: {', '.join(sorted(quirks - QUIRKS))}")
+        self.world = world
+        self.clock = clock
+        self.credential = credential
+        self.quirks = quirks
+        self._sums: dict[tuple[int, int], Sums] = {}
+        self._facts: dict[str, tuple[traffic.Fact, ...]] = {}
+        self._sums_version = world.version
+        self._routes: dict[str, Callable[[Request, int], object]] = {
+            "/api/analytics/account/total": self._account_total,
+            "/api/analytics/account/series": self._account_series,
+            "/api/analytics/account/geo_total": self._account_geo_total,
+            "/api/analytics/account/geo_series": self._account_geo_series,
+            "/api/analytics/account/geo": self._account_geo,
+            "/api/analytics/streams/total": self._streams_total,
+            "/api/analytics/streams/series": self._streams_series,
+            "/api/analytics/streams/geo_total": self._streams_geo_total,
+            "/api/analytics/streams/geo_series": self._streams_geo_series,
+            "/api/analytics/streams/geo": self._streams_geo,
+            "/api/analytics/transcoder/total": self._transcoder_total,
+            "/api/analytics/transcoder/series": self._transcoder_series,
+            "/api/analytics/media/storage/usage": self._storage,
+            "/api/monitoring/summary": self._summary,
+        }
+
+    # -- the vendor protocol ----------------------------------------------------------------
+
+    def accepts(self, request: Request) -> bool:
+        return request.bearer == self.credential
+
+    async def answer(self, request: Request) -> Response:
+        if not self.accepts(request):
+            return Response(403, *self.error(403))
+        route = self._routes.get(request.path)
+        if route is None or request.method != "GET":
+            return Response(404, *self.error(404))
+        try:
+            data = route(request, int(self.clock()))
+        except Fail as fail:
+            return json_answer({"status": "fail", "data": fail.data}, 400)
+        return success(data)
+
+    def empty(self, request: Request) -> Response:
+        name = request.path.removeprefix("/api/analytics/")
+        if name == "/api/monitoring/summary":
+            pagination = {"totalItems": 0, "totalPages": 0, "itemsOnPage": 0}
+            return success({"pagination": pagination, "data": self._page([])})
+        if name == "account/series":
+            return success(self._bandwidth([]))
+        if name.startswith(("account/geo", "streams/geo_")):
+            return success({"geo": {}})
+        if name == "transcoder/series":
+            return success({"streamAccountId": ACCOUNT_ID, "transcoder": {}})
+        return success({})
+
+    def error(self, status: int) -> tuple[bytes, str]:
+        if status >= 500:
+            value: dict[str, object] = {
+                "status": "error",
+                "message": "simple error reason",
+                "code": status,
+            }
+        else:
+            words = {401: "Unauthorized", 403: "Unauthorized", 404: "Not Found"}
+            message = words.get(status, "request not accepted")
+            value = {"data": {"message": message}, "status": "fail"}
+        return json_answer(value).body, JSON
+
+    def truth(self, start: int, end: int, *, now: int) -> Amounts:
+        return traffic.truth(self.world, start, end, now=now)
+
+    def levels(self, now: int) -> Amounts:
+        return traffic.levels(self.world, now)
+
+    # -- bandwidth --------------------------------------------------------------------------
+
+    def _account_total(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        return total(self._account_sums(start, end, now))
+
+    def _account_series(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        resolution = one_of(request, "resolution", ("Hour", "Day", "Month"))
+        kept = self._kept(start, end, resolution, now)
+        return self._bandwidth((at, self._account_sums(*span, now)) for at, span in kept)
+
+    def _streams_total(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        start = max(start, midnight(now) - STREAM_RETENTION_DAYS * DAY)
+        return {
+            name: total({} if stream is None else self._stream_sums(stream, start, end, now))
+            for name, stream in self._named(request, now).items()
+        }
+
+    def _streams_series(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        resolution = one_of(request, "resolution", ("Hour", "Day"))
+        kept = self._kept(start, end, resolution, now, days=STREAM_RETENTION_DAYS)
+        answer = {}
+        for name, stream in self._named(request, now).items():
+            series = (
+                []
+                if stream is None
+                else ((at, self._stream_sums(stream, *span, now)) for at, span in kept)
+            )
+            maps = self._bandwidth(series)
+            if maps["bandwidth"] or "absent-streams" not in self.quirks:
+                answer[name] = maps
+        return answer
+
+    def _bandwidth(self, series: Iterable[tuple[int, Sums]]) -> dict[str, Any]:
+        """The four maps of a series answer, by bucket start."""
+        maps: dict[str, Any] = {
+            "bandwidth": {},
+            "standardStream": {},
+            "restream": {},
+            "geoCascade": {},
+        }
+        for at, sums in series:
+            values = total(sums)
+            rows = {
+                "bandwidth": {name: values[name] for name in ("bytesOut", "bytesIn")},
+                **{name: values[name] for name in ("standardStream", "restream", "geoCascade")},
+            }
+            for name, row in rows.items():
+                if any(row.values()) or "zero-filled" in self.quirks:
+                    maps[name][iso(at)] = row
+        if "null-maps" in self.quirks:
+            for name in ("restream", "geoCascade"):
+                maps[name] = maps[name] or None
+        return maps
+
+    # -- geography --------------------------------------------------------------------------
+
+    def _account_geo_total(self, request: Request, now: int) -> object:
+        sums = self._account_sums(*window(request), now)
+        return {"geo": self._countries(sums, counts=False)}
+
+    def _account_geo_series(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        resolution = one_of(request, "resolution", ("Hour", "Day"))
+        kept = self._kept(start, end, resolution, now)
+        return {"geo": self._geo((at, self._account_sums(*span, now)) for at, span in kept)}
+
+    def _account_geo(self, request: Request, now: int) -> object:
+        return {"geo": deprecated(self._account_sums(*window(request), now))}
+
+    def _streams_geo_total(self, request: Request, now: int) -> object:
+        return {
+            "geo": {
+                name: self._countries(sums, counts=False)
+                for name, sums in self._recent_sums(request, now)
+            }
+        }
+
+    def _streams_geo_series(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        resolution = one_of(request, "resolution", ("Hour", "Day"))
+        kept = self._kept(start, end, resolution, now, days=STREAM_RETENTION_DAYS)
+        geo = {}
+        for name, stream in self._named(request, now).items():
+            series = (
+                []
+                if stream is None
+                else ((at, self._stream_sums(stream, *span, now)) for at, span in kept)
+            )
+            rows = self._geo(series)
+            if rows or "absent-streams" not in self.quirks:
+                geo[name] = rows
+        return {"geo": geo}
+
+    def _streams_geo(self, request: Request, now: int) -> object:
+        return {name: {"geo": deprecated(sums)} for name, sums in self._recent_sums(request, now)}
+
+    def _recent_sums(self, request: Request, now: int) -> list[tuple[str, Sums]]:
+        start, end = window(request)
+        start = max(start, midnight(now) - STREAM_RETENTION_DAYS * DAY)
+        return [
+            (name, {} if stream is None else self._stream_sums(stream, start, end, now))
+            for name, stream in self._named(request, now).items()
+        ]
+
+    def _geo(self, series: Iterable[tuple[int, Sums]]) -> dict[str, Any]:
+        """By bucket start, then country."""
+        rows = ((iso(at), self._countries(sums, counts=True)) for at, sums in series)
+        return {at: row for at, row in rows if row or "zero-filled" in self.quirks}
+
+    def _countries(self, sums: Sums, *, counts: bool) -> dict[str, dict[str, int]]:
+        """By country, those with traffic; `counts` adds publishes and views."""
+        rows = {}
+        for country in countries(sums):
+            row = {
+                "bytesOut": sums.get(("bytes_out", country), 0),
+                "bytesIn": sums.get(("bytes_in", country), 0),
+            }
+            if "split-durations" in self.quirks:
+                row["publishDuration"] = sums.get(("publish_seconds", country), 0)
+                row["viewDuration"] = sums.get(("view_seconds", country), 0)
+            else:
+                row["duration"] = sums.get(("view_seconds", country), 0)
+            if counts:
+                row["publishes"] = sums.get(("publishes", country), 0)
+                row["views"] = sums.get(("views", country), 0)
+            rows[country] = row
+        return rows
+
+    # -- transcoders, storage, monitoring ---------------------------------------------------
+
+    def _transcoder_total(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        minutes = sum(
+            self._minutes(transcoder, day, now)
+            for day in traffic.billed_days(start, end, now)
+            for transcoder in traffic.TRANSCODERS
+        )
+        return {
+            "streamAccountId": ACCOUNT_ID,
+            "startDate": iso(start),
+            "endDate": iso(end),
+            "transcoderMinutesUsed": minutes,
+        }
+
+    def _transcoder_series(self, request: Request, now: int) -> object:
+        start, end = window(request)
+        return {
+            "streamAccountId": ACCOUNT_ID,
+            "transcoder": {
+                iso(day): [
+                    # The reference says text or null, its example shows a number: serve both.
+                    {
+                        "transcoderId": int(name) if name == traffic.TRANSCODERS[0] else name,
+                        "minutesUsed": self._minutes(name, day, now),
+                    }
+                    for name in traffic.TRANSCODERS
+                ]
+                for day in traffic.billed_days(start, end, now)
+                if day >= BEGINNING
+            },
+        }
+
+    def _minutes(self, transcoder: str, day: int, now: int) -> int:
+        return self.world.amount(traffic.transcoder_key(transcoder), day, day + DAY, now=now)
+
+    def _storage(self, _request: Request, now: int) -> object:
+        sizes = traffic.stored(self.world, now)
+        return {"totalBytes": sum(sizes.values()), **sizes}
+
+    def _summary(self, request: Request, now: int) -> object:
+        page, items = page_of(request)
+        sort_by = request.first("sortBy") or "Live"
+        if sort_by not in SORT_KEYS:
+            raise Fail(errors={"sortBy": f"sortBy must be one of {', '.join(SORT_KEYS)}"})
+        rows = [
+            self._summary_row(stream, now)
+            for stream in traffic.streams(self.world, now)
+            if self._listed(stream, now)
+        ]
+        rows = [row for row in rows if wanted(request, row)]
+        rows.sort(
+            key=lambda row: order(row, sort_by),
+            reverse=request.first("isDescending") != "false",
+        )
+        shown = rows[(page - 1) * items : page * items]
+        return {
+            "pagination": {
+                "totalItems": len(rows),
+                "totalPages": -(-len(rows) // items),
+                "itemsOnPage": len(shown),
+            },
+            "data": self._page(shown),
+        }
+
+    def _listed(self, stream: Stream, now: int) -> bool:
+        hour = now // HOUR * HOUR
+        return "idle-unlisted" not in self.quirks or any(
+            traffic.busy(self.world, stream, begin) for begin in (hour, hour - HOUR)
+        )
+
+    def _summary_row(self, stream: Stream, now: int) -> dict[str, Any]:
+        hour = now // HOUR * HOUR
+        live = traffic.live(self.world, stream, now)
+        row = {
+            "streamId": f"{ACCOUNT_ID}/{stream.name}",
+            "streamName": stream.name,
+            "clusterId": "sgp-1",
+            "clusters": ["sgp-1"],
+            "secureStream": False,
+            "isRecordingAllowed": False,
+            "multisource": False,
+            "live": live,
+            "startTime": iso(hour if live else hour - HOUR),
+            "viewerCount": traffic.viewers(self.world, stream, now),
+        }
+        return row if live else {**row, "endTime": iso(hour)}
+
+    def _page(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+        return None if not rows and "null-page" in self.quirks else rows
+
+    # -- sums -------------------------------------------------------------------------------
+
+    def _kept(
+        self, start: int, end: int, resolution: str, now: int, *, days: int | None = None
+    ) -> list[tuple[int, tuple[int, int]]]:
+        """Bucket starts, with the span to sum, of the buckets that the vendor still has."""
+        days = RETENTION_DAYS.get(resolution) if days is None else days
+        oldest = BEGINNING if days is None else midnight(now) - days * DAY
+        kept = [
+            (left, (left, right))
+            for left, right in buckets(max(start, oldest), min(end, now), resolution)
+        ]
+        if "clipped" in self.quirks:
+            return [(left, (max(left, start), min(right, end))) for left, (_, right) in kept]
+        return kept
+
+    def _stream_sums(self, stream: Stream, start: int, end: int, now: int) -> Sums:
+        facts = self._facts.get(stream.id)
+        if facts is None:
+            facts = self._facts[stream.id] = tuple(traffic.facts(self.world, stream))
+        return {
+            (fact.quantity, fact.country): self.world.amount(fact.key, start, end, now=now)
+            for fact in facts
+        }
+
+    def _account_sums(self, start: int, end: int, now: int) -> Sums:
+        """The sum of all streams; remembered where time can no longer change it."""
+        if self._sums_version != self.world.version or len(self._sums) > 5000:
+            self._sums.clear()
+            self._sums_version = self.world.version
+        found = self._sums.get((start, end))
+        if found is not None:
+            return found
+        sums: Sums = {}
+        for stream in traffic.streams(self.world, now):
+            for name, value in self._stream_sums(stream, start, end, now).items():
+                sums[name] = sums.get(name, 0) + value
+        if self.world.final(start, end, now=now):
+            self._sums[(start, end)] = sums
+        return sums
+
+    def _named(self, request: Request, now: int) -> dict[str, Stream | None]:
+        """The streams asked for; None for a name that yields no results."""
+        names = request.every("streamNames")
+        if not names or not all(names):
+            raise Fail(errors={"streamNames": "streamNames is required"})
+        if len(names) > MOST_NAMES:
+            raise Fail(errors={"streamNames": f"streamNames must be at most {MOST_NAMES}"})
+        if any(len(name) > LONGEST_NAME for name in names):
+            message = f"streamNames must be at most {LONGEST_NAME} characters"
+            raise Fail(errors={"streamNames": message})
+        known = {stream.name: stream for stream in traffic.streams(self.world, now)}
+        for name in names:
+            if name not in known and traffic.reportable(name) and not self._forgiving:
+                raise Fail(message=f"Stream name {name} not found")
+        return {name: known.get(name) if traffic.reportable(name) else None for name in names}
+
+    @property
+    def _forgiving(self) -> bool:
+        return "unknown-empty" in self.quirks
+
+
+def success(data: object) -> Response:
+    """A successful answer."""
+    return json_answer({"status": "success", "data": data})
+
+
+def window(request: Request) -> tuple[int, int]:
+    """`startDate` and the exclusive `stopDate` in Unix seconds."""
+    moments = []
+    for name in ("startDate", "stopDate"):
+        text = request.first(name)
+        if not text:
+            raise Fail(errors={name: f"{name} is required"})
+        try:
+            moments.append(seconds(text))
+        except ValueError:
+            raise Fail(errors={name: f"{name} is not a date"}) from None
+    start, end = moments
+    if end <= start:
+        raise Fail(errors={"stopDate": "stopDate must be after startDate"})
+    return start, end
+
+
+def one_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
+    """A required parameter with few values."""
+    value = request.first(name)
+    if value not in choices:
+        raise Fail(errors={name: f"{name} must be one of {', '.join(choices)}"})
+    return value
+
+
+def page_of(request: Request) -> tuple[int, int]:
+    """Page number and items on a page of the monitoring summary: from 1, and 1 to 100."""
+    numbers = {}
+    errors = {}
+    for name, default, most in (("page", "1", None), ("itemsOnPage", "10", 100)):
+        text = request.first(name) or default
+        number = int(text) if text.isascii() and text.isdigit() else 0
+        if number < 1:
+            errors[name] = f"{name} must be greater than 0"
+        elif most is not None and number > most:
+            errors[name] = f"{name} must be at most {most}"
+        numbers[name] = number
+    if errors:
+        raise Fail(errors=errors)
+    return numbers["page"], numbers["itemsOnPage"]
+
+
+def wanted(request: Request, row: dict[str, Any]) -> bool:
+    """Whether a row passes the summary's filters."""
+    active = request.first("isActive")
+    text = request.first("searchSubstring") or ""
+    clusters = request.every("cluster")
+    return (
+        (active not in ("true", "false") or row["live"] is (active == "true"))
+        and text in row["streamName"]
+        and (not clusters or row["clusterId"] in clusters)
+    )
+
+
+def order(row: dict[str, Any], sort_by: str) -> tuple[Any, str]:
+    """What the summary sorts a row by; the name settles ties."""
+    chosen = {"ViewerCount": "viewerCount", "StartTime": "startTime", "Live": "live"}
+    return row[chosen.get(sort_by, "streamId")], row["streamName"]
+
+
+def total(sums: Sums) -> dict[str, Any]:
+    """Bytes in all and by component; the whole is the sum of its components."""
+    standard = sum(value for (quantity, _), value in sums.items() if quantity == "bytes_out")
+    received = sum(value for (quantity, _), value in sums.items() if quantity == "bytes_in")
+    restream = sums.get(("restream_bytes_out", None), 0)
+    cascade = sums.get(("cascade_bytes_out", None), 0)
+    return {
+        "bytesOut": standard + restream + cascade,
+        "bytesIn": received,
+        "standardStream": {"bytesOut": standard, "bytesIn": received},
+        "restream": {
+            "secondsUsed": sums.get(("restream_seconds", None), 0),
+            "bytesOut": restream,
+            "bytesIn": 0,
+        },
+        "geoCascade": {"bytesOut": cascade, "bytesIn": 0},
+    }
+
+
+def countries(sums: Sums) -> list[str]:
+    """The countries with any traffic."""
+    found = {country for (_, country), value in sums.items() if country is not None and value}
+    return sorted(found)
+
+
+def deprecated(sums: Sums) -> dict[str, dict[str, int]]:
+    """By country, in the shape of the deprecated geo calls."""
+    return {
+        country: {
+            "bytes": sums.get(("bytes_out", country), 0),
+            "views": sums.get(("views", country), 0),
+        }
+        for country in countries(sums)
+    }

@@ -1,0 +1,197 @@
+"""Wowza Video, emulated: `/api/v{version}/usage/…` and `/analytics/viewers/…`, v1.8 to v2.0.
+
+Written from the vendor's OpenAPI 2.0, its swagger of 1.10 beta (18 January 2023), the usage pages
+of v1.11 and the pages on paging, limits, caching and versions (read in November 2026).
+
+Quirks, each off unless named:
+
+limits-inside           `limits` inside the object, as the schemas have it; beside it by default
+limits-whole-days       the window is widened to whole days, and `limits` says so
+payload-version-number  `payload_version` is a number
+page-key-null, page-key-empty   the last page's `next_page_key` is null or ""; absent by default
+page-key-repeats        the last page names its own key again
+pagination-missing      lists come whole and without `pagination`
+unused-left-out         lists leave out rows whose amounts are all 0
+names-of-1.7            `viewing_time` and `bytes` for `viewing_seconds` and `viewing_bytes`
+accounts-route          v1.11 and later serve `/usage/accounts` instead of `/usage/account`
+accounts-key            the account's object is called `accounts`
+cache                   identical requests are answered alike for 60 s (viewers up to 1 h: 10 s)
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from exporter.emulators.http import Request, Response
+from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.world import World
+from exporter.emulators.wowza import truth
+from exporter.emulators.wowza.account import Account
+from exporter.emulators.wowza.errors import (
+    CONTENT_TYPE,
+    MISSING_TOKEN,
+    Refusal,
+    error_body,
+    refuse,
+)
+from exporter.emulators.wowza.paging import Pages
+from exporter.emulators.wowza.usage import ANALYTICS_SINCE, Usage
+from exporter.emulators.wowza.viewers import Viewers
+from exporter.emulators.wowza.window import HOUR, Window, viewers_window
+
+QUIRKS = frozenset(
+    {
+        "limits-inside",
+        "limits-whole-days",
+        "payload-version-number",
+        "page-key-null",
+        "page-key-empty",
+        "page-key-repeats",
+        "pagination-missing",
+        "unused-left-out",
+        "names-of-1.7",
+        "accounts-route",
+        "accounts-key",
+        "cache",
+    }
+)
+
+# By the vendor's life cycle: one current, the others on their way out.
+VERSIONS = {
+    (1, 8): "deprecated",
+    (1, 9): "deprecated",
+    (1, 10): "supported",
+    (1, 11): "supported",
+    (2, 0): "current",
+}
+
+
+class Wowza:
+    """The vendor over one world. `clock` gives Unix seconds; `page_size` is the largest page."""
+
+    provider = "wowza"
+    paging: tuple[Paging, ...] = (
+        Paging("next_page_key", ("pagination", "next_page_key")),
+        Paging("page", ("pagination", "total_pages"), counted=True),
+    )
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        clock: Callable[[], float],
+        credential: str = "demo",
+        quirks: frozenset[str] = frozenset(),
+        page_size: int = 1000,
+    ) -> None:
+        if unknown := quirks - QUIRKS:
+            raise ValueError(f"unknown quirks: {', '.join(sorted(unknown))}")
+        self._world = world
+        self._clock = clock
+        self._credential = credential
+        self._quirks = quirks
+        self._pages = Pages(page_size, quirks)
+        self._cached: dict[Request, tuple[float, Response]] = {}
+
+    def accepts(self, request: Request) -> bool:
+        """Whether the bearer token is the account's; the list of versions needs none."""
+        return request.path == "/api/versions" or request.bearer == self._credential
+
+    async def answer(self, request: Request) -> Response:
+        if request.bearer is None and not self.accepts(request):
+            return refuse(401, code=MISSING_TOKEN)
+        if not self.accepts(request):
+            return refuse(401)
+        now = self._clock()
+        if "cache" in self._quirks:
+            until, kept = self._cached.get(request, (0.0, None))
+            if kept is not None and now < until:
+                return kept
+        try:
+            response = rendered(self._body(request, int(now)))
+            kept_for = self._kept_seconds(request, int(now))
+        except Refusal as refusal:
+            return refuse(refusal.status, reason=refusal.reason)
+        if "cache" in self._quirks:
+            self._cached[request] = (now + kept_for, response)
+        return response
+
+    def empty(self, request: Request) -> Response:
+        """The same answer for an account without streams and traffic."""
+        try:
+            return rendered(emptied(self._body(request, int(self._clock()))))
+        except Refusal as refusal:
+            return refuse(refusal.status, reason=refusal.reason)
+
+    def error(self, status: int) -> tuple[bytes, str]:
+        return error_body(status), CONTENT_TYPE
+
+    def truth(self, start: int, end: int, *, now: int) -> Amounts:
+        """What accrued in [start, end), which the vendor only tells for whole hours."""
+        return truth.accrued(Account(self._world, now), Window(start, end))
+
+    def levels(self, now: int) -> Amounts:
+        return truth.levels(Account(self._world, now))
+
+    def _body(self, request: Request, now: int) -> dict[str, Any]:
+        match request.path.strip("/").split("/"):
+            case ["api", "versions"]:
+                return {
+                    name: {"status": status, "base_uri": f"/api/v{name}"}
+                    for name, status in (
+                        (f"{major}.{minor}", status) for (major, minor), status in VERSIONS.items()
+                    )
+                }
+            case ["api", served, *parts] if request.method == "GET":
+                version = parse_version(served)
+            case _:
+                raise Refusal(404)
+        account = Account(self._world, now)
+        if parts[:1] == ["usage"]:
+            usage = Usage(account, version, self._pages, self._quirks, request)
+            return usage.answer(tuple(parts[1:]))
+        if parts[:2] == ["analytics", "viewers"] and version >= ANALYTICS_SINCE:
+            viewers = Viewers(account, version, self._quirks, request)
+            return viewers.answer(tuple(parts[2:]))
+        raise Refusal(404)
+
+    def _kept_seconds(self, request: Request, now: int) -> int:
+        """How long the vendor's cache keeps an answer, by its page on response caching."""
+        if request.path.endswith("/live"):
+            return 1
+        if "/analytics/" not in request.path:
+            return 60
+        window = viewers_window(request, now=now)
+        return 60 if window is not None and window.end - window.start >= HOUR else 10
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """(1, 11) of `v1.11`; Refusal 404 for a version that is not served."""
+    found = next((one for one in VERSIONS if text == f"v{one[0]}.{one[1]}"), None)
+    if found is None:
+        raise Refusal(404)
+    return found
+
+
+def rendered(body: dict[str, Any]) -> Response:
+    return Response(200, json.dumps(body, ensure_ascii=False).encode(), CONTENT_TYPE)
+
+
+def emptied(body: dict[str, Any]) -> dict[str, Any]:
+    """The answer with its rows gone and its amounts 0; what it says of its window stays."""
+    left: dict[str, Any] = {}
+    for key, value in body.items():
+        if key == "limits":
+            left[key] = value
+        elif key == "pagination":
+            left[key] = {name: 0 if "total" in name else held for name, held in value.items()}
+            left[key].pop("next_page_key", None)
+        elif isinstance(value, dict):
+            left[key] = emptied(value)
+        elif isinstance(value, list):
+            left[key] = []
+        elif isinstance(value, int) and not isinstance(value, bool):
+            left[key] = 0
+        else:
+            left[key] = value
+    return left

@@ -1,0 +1,421 @@
+"""The Millicast emulator: the vendor's rules, and answers that agree with the truth."""
+
+import pytest
+
+from exporter.emulators.calendar import iso, seconds
+from exporter.emulators.millicast import Millicast
+from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
+from tests.emulators.serving import NOW, Clock, app_of, client_of
+
+HOUR_NOW = int(NOW) // HOUR * HOUR
+DAY_NOW = int(NOW) // DAY * DAY
+YESTERDAY = {"startDate": iso(DAY_NOW - DAY), "stopDate": iso(DAY_NOW)}
+SPAN = (DAY_NOW - DAY, DAY_NOW)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def ask(world, clock):
+    async def get(path, params=None, *, quirks=(), credential="demo"):
+        vendor = Millicast(world, clock=clock, quirks=frozenset(quirks))
+        app = app_of(vendor, clock)
+        async with client_of(app, "millicast", credential=credential) as client:
+            return await client.get(f"/api/{path}", params=params)
+
+    return get
+
+
+@pytest.fixture
+def data(ask):
+    async def get(path, params=None, **options):
+        answer = await ask(path, params, **options)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["status"] == "success"
+        return answer.json()["data"]
+
+    return get
+
+
+@pytest.fixture
+def truth(world, clock):
+    """A function (metric, labels) → amount over yesterday."""
+    found = Millicast(world, clock=clock).truth(*SPAN, now=int(clock()))
+
+    def of(metric, **labels):
+        return found.get((metric, tuple(sorted(labels.items()))), 0)
+
+    return of
+
+
+def names(world):
+    return [stream.name for stream in world.streams("millicast", "live", now=int(NOW))]
+
+
+def added(rows, field):
+    return sum(row[field] for row in rows)
+
+
+@pytest.mark.parametrize("credential", [None, "wrong", "dem"])
+async def test_a_bad_secret_is_403(ask, credential):
+    """Without the secret every call gets 403 and the vendor's body."""
+    answer = await ask("analytics/account/total", YESTERDAY, credential=credential)
+    assert answer.status_code == 403
+    assert answer.json() == {"data": {"message": "Unauthorized"}, "status": "fail"}
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "named"),
+    [
+        ("analytics/account/series", {**YESTERDAY}, "resolution"),
+        ("analytics/account/series", {**YESTERDAY, "resolution": "Week"}, "resolution"),
+        ("analytics/account/geo_series", {**YESTERDAY, "resolution": "Month"}, "resolution"),
+        ("analytics/account/total", {"startDate": "2023-11-01"}, "stopDate"),
+        ("analytics/account/total", {"stopDate": "2023-11-01"}, "startDate"),
+        ("analytics/account/total", {**YESTERDAY, "stopDate": "soon"}, "stopDate"),
+        ("analytics/account/total", {**YESTERDAY, "stopDate": "2020-01-01"}, "stopDate"),
+        ("analytics/streams/series", {**YESTERDAY, "resolution": "Hour"}, "streamNames"),
+        (
+            "analytics/streams/series",
+            {**YESTERDAY, "resolution": "Hour", "streamNames": ["lobby"] * 11},
+            "streamNames",
+        ),
+        (
+            "analytics/streams/series",
+            {**YESTERDAY, "resolution": "Month", "streamNames": "lobby"},
+            "resolution",
+        ),
+        ("analytics/streams/total", {**YESTERDAY, "streamNames": "x" * 129}, "streamNames"),
+        ("monitoring/summary", {"page": "0"}, "page"),
+        ("monitoring/summary", {"itemsOnPage": "101"}, "itemsOnPage"),
+    ],
+)
+async def test_a_faulty_parameter_is_400_and_named(ask, path, params, named):
+    """Missing, malformed and excessive parameters get 400 with an entry in `errors`."""
+    answer = await ask(path, params)
+    assert answer.status_code == 400
+    assert answer.json()["status"] == "fail"
+    assert list(answer.json()["data"]["errors"]) == [named]
+
+
+async def test_an_unknown_stream_is_400(ask, data):
+    """An unknown stream fails the whole call, unless the quirk takes it for an empty one."""
+    asked = {**YESTERDAY, "streamNames": ["lobby", "DoNotExist"]}
+    answer = await ask("analytics/streams/total", asked)
+    assert answer.status_code == 400
+    assert answer.json()["data"] == {"message": "Stream name DoNotExist not found"}
+    forgiving = await data("analytics/streams/total", asked, quirks=["unknown-empty"])
+    assert forgiving["DoNotExist"]["bytesOut"] == 0 < forgiving["lobby"]["bytesOut"]
+
+
+async def test_account_total_is_the_truth(data, truth):
+    """The account's totals and components are the true ones, and the components sum up."""
+    found = await data("analytics/account/total", YESTERDAY)
+    component = "media_component_delivered_bytes_total"
+    assert found["bytesIn"] == truth("media_received_bytes_total", kind="live") > 0
+    assert found["bytesOut"] == truth("media_delivered_bytes_total", kind="live") > 0
+    assert found["standardStream"]["bytesOut"] == truth(component, component="standard") > 0
+    assert found["restream"]["bytesOut"] == truth(component, component="restream") > 0
+    assert found["geoCascade"]["bytesOut"] == truth(component, component="geo_cascade") > 0
+    assert found["restream"]["secondsUsed"] * 1000 == truth("media_restream_seconds_total") > 0
+    assert found["bytesOut"] == sum(
+        found[name]["bytesOut"] for name in ("standardStream", "restream", "geoCascade")
+    )
+
+
+@pytest.mark.parametrize("resolution", ["Hour", "Day", "Month"])
+@pytest.mark.parametrize("quirks", [(), ("zero-filled",), ("null-maps",), ("clipped",)])
+async def test_account_series_sum_to_the_total(data, resolution, quirks):
+    """At every resolution the buckets of a whole month sum to its total."""
+    clipped_month = {"startDate": "2023-11-08", "stopDate": "2023-11-14"}
+    window = (
+        clipped_month
+        if resolution != "Month"
+        else {
+            "startDate": "2023-10-01",
+            "stopDate": "2023-11-01",
+        }
+    )
+    total = await data("analytics/account/total", window)
+    series = await data(
+        "analytics/account/series", {**window, "resolution": resolution}, quirks=quirks
+    )
+    assert added(series["bandwidth"].values(), "bytesOut") == total["bytesOut"] > 0
+    for component in ("standardStream", "restream", "geoCascade"):
+        rows = (series[component] or {}).values()
+        assert added(rows, "bytesOut") == total[component]["bytesOut"]
+
+
+async def test_streams_sum_to_the_account(world, data, truth):
+    """Each stream's hours are its truth, and the streams sum to the account."""
+    asked = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    found = await data("analytics/streams/series", asked)
+    for name in names(world):
+        delivered = added(found[name]["bandwidth"].values(), "bytesOut")
+        labels = {"kind": "live", "stream": name}
+        assert delivered == truth("media_stream_delivered_bytes_total", **labels) > 0
+        received = added(found[name]["bandwidth"].values(), "bytesIn")
+        assert received == truth("media_stream_received_bytes_total", **labels) > 0
+    delivered = sum(added(maps["bandwidth"].values(), "bytesOut") for maps in found.values())
+    assert delivered == truth("media_delivered_bytes_total", kind="live")
+
+
+async def test_countries_are_the_truth(data, truth):
+    """Hours by country sum to the true amounts of each country."""
+    found = (await data("analytics/account/geo_series", {**YESTERDAY, "resolution": "Hour"}))["geo"]
+    fields = {
+        "bytesIn": "media_country_received_bytes_total",
+        "bytesOut": "media_country_delivered_bytes_total",
+        "views": "media_country_views_total",
+        "publishes": "media_country_publishes_total",
+    }
+    seen = {country for row in found.values() for country in row}
+    assert len(seen) > 2
+    for country in seen:
+        rows = [row[country] for row in found.values() if country in row]
+        for field, metric in fields.items():
+            assert added(rows, field) == truth(metric, kind="live", country=country)
+        viewed = truth("media_country_viewing_seconds_total", kind="live", country=country)
+        assert added(rows, "duration") * 1000 == viewed > 0
+
+
+async def test_countries_of_streams_nest_stream_time_country(world, data, truth):
+    """Per-stream geography nests stream, time, country, and is the truth."""
+    asked = {**YESTERDAY, "resolution": "Day", "streamNames": names(world)}
+    found = (await data("analytics/streams/geo_series", asked))["geo"]
+    assert list(found) == names(world)
+    for name, days in found.items():
+        assert list(days) == [iso(DAY_NOW - DAY)]
+        for country, row in days[iso(DAY_NOW - DAY)].items():
+            labels = {"kind": "live", "stream": name, "country": country}
+            assert row["views"] == truth("media_stream_country_views_total", **labels)
+            delivered = truth("media_stream_country_delivered_bytes_total", **labels)
+            assert row["bytesOut"] == delivered > 0
+
+
+async def test_split_durations_replace_duration(data):
+    """The quirk serves the schema's two durations in place of the examples' one."""
+    asked = {**YESTERDAY, "resolution": "Day"}
+    plain = await data("analytics/account/geo_series", asked)
+    split = await data("analytics/account/geo_series", asked, quirks=["split-durations"])
+    for country, row in plain["geo"][iso(DAY_NOW - DAY)].items():
+        other = split["geo"][iso(DAY_NOW - DAY)][country]
+        assert "duration" not in other
+        assert other["viewDuration"] == row["duration"]
+        assert other["publishDuration"] >= 0
+
+
+async def test_deprecated_geography_nests_the_other_way(data):
+    """The deprecated calls put the stream above `geo`, and know bytes and views only."""
+    account = await data("analytics/account/geo", YESTERDAY)
+    streams = await data("analytics/streams/geo", {**YESTERDAY, "streamNames": "lobby"})
+    assert set(next(iter(account["geo"].values()))) == {"bytes", "views"}
+    assert set(next(iter(streams["lobby"]["geo"].values()))) == {"bytes", "views"}
+
+
+async def test_hours_and_days_expire(world, data):
+    """Hours are kept 7 days, days 90, per-stream data 7 days; months as long as the account."""
+    long_ago = {"startDate": "2023-01-01", "stopDate": iso(DAY_NOW)}
+    for resolution, kept in (("Hour", 7 * 24), ("Day", 90), ("Month", 11)):
+        asked = {**long_ago, "resolution": resolution}
+        series = await data("analytics/account/series", asked, quirks=["zero-filled"])
+        assert len(series["bandwidth"]) == kept
+    asked = {**long_ago, "resolution": "Day", "streamNames": names(world)[0]}
+    series = await data("analytics/streams/series", asked)
+    assert len(series[names(world)[0]]["bandwidth"]) == 7
+
+
+async def test_the_stop_date_is_exclusive_and_the_future_empty(data):
+    """A window up to a bucket's start leaves it out, and no bucket lies in the future."""
+    series = await data(
+        "analytics/account/series", {**YESTERDAY, "resolution": "Hour"}, quirks=["zero-filled"]
+    )
+    assert len(series["bandwidth"]) == 24
+    assert max(series["bandwidth"]) == iso(DAY_NOW - HOUR)
+    future = {"startDate": iso(DAY_NOW), "stopDate": iso(DAY_NOW + 3 * DAY), "resolution": "Hour"}
+    series = await data("analytics/account/series", future, quirks=["zero-filled"])
+    assert max(series["bandwidth"]) == iso(HOUR_NOW)
+
+
+async def test_a_cut_bucket_is_whole_unless_clipped(data):
+    """A window that cuts a bucket gets all of it; with the quirk, the part inside."""
+    cut = {"startDate": iso(HOUR_NOW - 5400), "stopDate": iso(HOUR_NOW), "resolution": "Hour"}
+    whole = await data("analytics/account/series", cut)
+    part = await data("analytics/account/series", cut, quirks=["clipped"])
+    first = iso(HOUR_NOW - 2 * HOUR)
+    assert 0 < part["bandwidth"][first]["bytesIn"] < whole["bandwidth"][first]["bytesIn"]
+
+
+async def test_the_current_hour_grows_each_quarter(data, clock):
+    """The open bucket changes when the vendor publishes, and not before."""
+    asked = {"startDate": iso(HOUR_NOW), "stopDate": iso(HOUR_NOW + HOUR), "resolution": "Hour"}
+    seen = []
+    for moment in (HOUR_NOW + 900, HOUR_NOW + 1799, HOUR_NOW + 1800):
+        clock.now = moment
+        series = await data("analytics/account/series", asked)
+        seen.append(series["bandwidth"][iso(HOUR_NOW)]["bytesOut"])
+    assert seen[0] == seen[1] < seen[2]
+
+
+async def test_idle_buckets_are_absent_or_zero(world, data):
+    """Hours without traffic are left out; the quirk fills them with zeros."""
+    asked = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    sparse = await data("analytics/streams/series", asked)
+    filled = await data("analytics/streams/series", asked, quirks=["zero-filled"])
+    assert any(len(maps["bandwidth"]) < 24 for maps in sparse.values())
+    assert all(len(maps["bandwidth"]) == 24 for maps in filled.values())
+
+
+async def test_a_name_with_reserved_characters_yields_nothing(world, data, clock):
+    """Such a stream counts for the account, but its own figures stay away."""
+    for name in ("a/b", "a*", "a--b"):
+        world.add_stream("millicast", "live", Stream(name, name, archived=False, born=BEGINNING))
+    asked = {**YESTERDAY, "resolution": "Hour", "streamNames": ["a/b", "a*", "a--b", "lobby"]}
+    found = await data("analytics/streams/series", asked)
+    assert [name for name, maps in found.items() if maps["bandwidth"]] == ["lobby"]
+    absent = await data("analytics/streams/series", asked, quirks=["absent-streams"])
+    assert list(absent) == ["lobby"]
+    truth = Millicast(world, clock=clock).truth(*SPAN, now=int(NOW))
+    labelled = {dict(labels).get("stream") for _, labels in truth}
+    assert not labelled & {"a/b", "a*", "a--b"}
+    total = await data("analytics/account/total", YESTERDAY)
+    assert total["bytesIn"] == truth[("media_received_bytes_total", (("kind", "live"),))]
+
+
+async def test_empty_component_maps_may_be_null(world, data):
+    """With the quirk, maps of what a stream never did are null in place of empty."""
+    asked = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    plain = await data("analytics/streams/series", asked)
+    nulls = await data("analytics/streams/series", asked, quirks=["null-maps"])
+    empty = [name for name, maps in plain.items() if maps["restream"] == {}]
+    assert empty
+    assert {name for name, maps in nulls.items() if maps["restream"] is None} == set(empty)
+
+
+async def test_transcoder_minutes_come_a_day_later(data, clock, world):
+    """Whole days that are over have minutes by transcoder, today has none."""
+    asked = {"startDate": iso(DAY_NOW - 2 * DAY), "stopDate": iso(DAY_NOW + DAY)}
+    found = (await data("analytics/transcoder/series", asked))["transcoder"]
+    assert list(found) == [iso(DAY_NOW - 2 * DAY), iso(DAY_NOW - DAY)]
+    minutes = sum(row["minutesUsed"] for rows in found.values() for row in rows)
+    truth = Millicast(world, clock=clock).truth(DAY_NOW - 2 * DAY, DAY_NOW + DAY, now=int(NOW))
+    assert truth[("media_transcoded_seconds_total", ())] == minutes * 60_000 > 0
+    total = await data("analytics/transcoder/total", asked)
+    assert total["transcoderMinutesUsed"] == minutes
+
+
+async def test_storage_adds_up(data, world, clock):
+    """Stored bytes by kind are the levels, and sum to the total."""
+    found = await data("analytics/media/storage/usage")
+    total = found.pop("totalBytes")
+    assert sum(found.values()) == total
+    levels = Millicast(world, clock=clock).levels(int(NOW))
+    assert found == {
+        dict(labels)["object"]: size
+        for (metric, labels), size in levels.items()
+        if metric == "media_stored_bytes"
+    }
+
+
+async def test_the_summary_pages_through_every_stream(data, world, clock):
+    """The pages hold every stream once; viewers and live streams are the levels."""
+    rows = []
+    for page in (1, 2, 3):
+        found = await data("monitoring/summary", {"page": page, "itemsOnPage": 4})
+        assert found["pagination"]["totalItems"] == 6
+        assert found["pagination"]["totalPages"] == 2
+        rows += found["data"]
+    assert sorted(row["streamName"] for row in rows) == sorted(names(world))
+    levels = Millicast(world, clock=clock).levels(int(NOW))
+    kind = ("kind", "live")
+    assert sum(row["viewerCount"] for row in rows) == levels[("media_viewers", (kind,))] > 0
+    assert sum(row["live"] for row in rows) == levels[("media_streams_live", (kind,))] > 0
+
+
+async def test_the_summary_shows_ten_unless_asked(data, clock):
+    """A page has ten rows by default."""
+    many = Millicast(World(streams=25), clock=clock)
+    async with client_of(app_of(many, clock), "millicast") as client:
+        found = (await client.get("/api/monitoring/summary")).json()["data"]
+    assert len(found["data"]) == 10
+    assert found["pagination"] == {"totalItems": 25, "totalPages": 3, "itemsOnPage": 10}
+
+
+async def test_the_summary_leaves_out_long_idle_streams_if_told(world, data, clock):
+    """With the quirk, exactly the streams with traffic in this hour or the last are listed."""
+    sizes = set()
+    for hour in range(24):
+        begin = HOUR_NOW + hour * HOUR
+        clock.now = begin + 3599.0
+        rows = (await data("monitoring/summary", quirks=["idle-unlisted"]))["data"]
+        asked = {"startDate": iso(begin - HOUR), "stopDate": iso(begin + HOUR)}
+        asked |= {"resolution": "Hour", "streamNames": names(world)}
+        series = await data("analytics/streams/series", asked)
+        busy = {name for name, maps in series.items() if maps["bandwidth"]}
+        assert {row["streamName"] for row in rows} == busy
+        sizes.add(len(rows))
+    assert min(sizes) < 6
+
+
+@pytest.mark.parametrize(("quirks", "end"), [((), []), (("null-page",), None)])
+async def test_a_page_beyond_the_last_is_empty_or_null(data, quirks, end):
+    """Past the last page the list is empty, or null with the quirk."""
+    assert (await data("monitoring/summary", {"page": 9}, quirks=quirks))["data"] == end
+
+
+async def test_the_summary_filters_by_activity(data):
+    """`isActive` keeps the live streams, or the others."""
+    for asked, live in (("true", True), ("false", False)):
+        rows = (await data("monitoring/summary", {"isActive": asked}))["data"]
+        assert all(row["live"] is live for row in rows)
+
+
+async def test_revisions_reach_the_account(world, data):
+    """A revised hour of one stream lowers the account's hour, though it was asked before."""
+    asked = {**YESTERDAY, "resolution": "Hour"}
+    before = (await data("analytics/account/series", asked))["bandwidth"]
+    vendor_hour = seconds(max(before))
+    world.revise(("millicast", "live"), vendor_hour, 1, 2)
+    after = (await data("analytics/account/series", asked))["bandwidth"]
+    assert after[iso(vendor_hour)]["bytesOut"] < before[iso(vendor_hour)]["bytesOut"]
+
+
+async def test_a_remembered_sum_follows_the_worlds_knobs(world, clock):
+    """One emulator that has summed an hour sums it anew after a revision."""
+    vendor = Millicast(world, clock=clock)
+    async with client_of(app_of(vendor, clock), "millicast") as client:
+        first = (await client.get("/api/analytics/account/total", params=YESTERDAY)).json()
+        world.revise((), DAY_NOW - 3 * HOUR, 0, 1)
+        second = (await client.get("/api/analytics/account/total", params=YESTERDAY)).json()
+    assert second["data"]["bytesOut"] < first["data"]["bytesOut"]
+
+
+async def test_a_growing_hour_is_not_remembered(world, clock):
+    """One emulator that has summed the open hour sums it anew when more is published."""
+    client = client_of(app_of(Millicast(world, clock=clock), clock), "millicast")
+    window = {"startDate": iso(HOUR_NOW), "stopDate": iso(HOUR_NOW + HOUR)}
+    seen = []
+    for moment in (HOUR_NOW + 900, HOUR_NOW + HOUR, HOUR_NOW + DAY):
+        clock.now = float(moment)
+        answer = await client.get("/api/analytics/account/total", params=window)
+        seen.append(answer.json()["data"]["bytesOut"])
+    assert 0 < seen[0] < seen[1] == seen[2]
+
+
+async def test_an_unknown_path_is_404(ask):
+    """There is no such route as the page name that the vendor's text links to."""
+    assert (await ask("analytics/streams/geo/series", YESTERDAY)).status_code == 404
+
+
+def test_an_unknown_quirk_is_refused(world, clock):
+    """A misspelt quirk is an error, not a no-op."""
+    with pytest.raises(ValueError, match="zero-fill"):
+        Millicast(world, clock=clock, quirks=frozenset(["zero-fill"]))
