@@ -1,0 +1,129 @@
+"""The tables of the ledger and the steps from each version of them to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+
+from exporter.errors import LedgerError
+
+APPLICATION_ID = 0x6D756578
+"""'muex': tells a ledger from any other SQLite file."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE account (
+            id INTEGER PRIMARY KEY,
+            provider TEXT NOT NULL,
+            name TEXT NOT NULL,
+            UNIQUE (provider, name)
+        )""",
+        # `began`: the start of the first window ever asked for; what came before is not counted.
+        # `polled_at` is the cursor: the newest successful poll. `revisited_at`: when the long
+        # look back was last taken. `resume`: the earliest instant to ask for again. `coarse_until`:
+        # up to where buckets of more than one width may lie over each other. `folded_until`:
+        # buckets before it are part of the truth for good.
+        """CREATE TABLE feed (
+            id INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL REFERENCES account (id),
+            name TEXT NOT NULL,
+            began INTEGER,
+            polled_at INTEGER,
+            revisited_at INTEGER,
+            resume INTEGER,
+            newest INTEGER,
+            finest INTEGER,
+            coarse_until INTEGER NOT NULL DEFAULT 0,
+            folded_until INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (account, name)
+        )""",
+        # `held` is what is shown until `held_until`, so that a new series' first increment is
+        # seen. `folded`: hidden, its growth goes to the series of stream="__other__".
+        """CREATE TABLE series (
+            id INTEGER PRIMARY KEY,
+            feed INTEGER NOT NULL REFERENCES feed (id),
+            measure TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            truth INTEGER NOT NULL,
+            exposed INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            held INTEGER,
+            held_until INTEGER,
+            folded INTEGER NOT NULL DEFAULT 0
+        )""",
+        # Clustered by time within a feed: a poll reads and writes neighbouring pages, folding
+        # deletes from one end, and pages fill up, because hours come in order.
+        """CREATE TABLE bucket (
+            feed INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            width INTEGER NOT NULL,
+            series INTEGER NOT NULL,
+            amount INTEGER NOT NULL,
+            PRIMARY KEY (feed, start, width, series)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE event (
+            feed INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            PRIMARY KEY (feed, id)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE gap (
+            feed INTEGER NOT NULL,
+            "from" INTEGER NOT NULL,
+            "until" INTEGER NOT NULL,
+            PRIMARY KEY (feed, "from")
+        ) WITHOUT ROWID""",
+        # `folded`: whether the stream is beyond the limit; NULL while it has no series at all.
+        """CREATE TABLE stream (
+            account INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            seen_at INTEGER,
+            folded INTEGER,
+            PRIMARY KEY (account, name)
+        ) WITHOUT ROWID""",
+        # Names that a feed has asked for. `began` is as for the feed. `left_at` is when one fell out of the feed's step, NULL
+        # while it is in step.
+        """CREATE TABLE feed_stream (
+            feed INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            began INTEGER,
+            left_at INTEGER,
+            PRIMARY KEY (feed, name)
+        ) WITHOUT ROWID""",
+    ),
+)
+"""`MIGRATIONS[n]` leads from version n to version n + 1."""
+
+
+def check_identity(connection: sqlite3.Connection) -> int:
+    """The version of the ledger that `connection` has open, 0 for an empty file.
+
+    Reads only. Raises LedgerError for a file that is no ledger, or one of a newer version.
+    """
+    (identity,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if identity != APPLICATION_ID and (identity != 0 or tables != 0):
+        raise LedgerError("it is an SQLite database of another program; it is left as it is")
+    if version > len(MIGRATIONS):
+        raise LedgerError(
+            f"it was written by a newer version of this program"
+            f" (ledger version {version}, this program knows up to {len(MIGRATIONS)})"
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to the newest version, each step in one transaction with its number."""
+    for number in range(check_identity(connection), len(MIGRATIONS)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in MIGRATIONS[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise

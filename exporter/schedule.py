@@ -1,0 +1,154 @@
+"""When to poll, and what to ask for: pure arithmetic on UTC."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter.model import DAY, Resolution, Span, Step, Window
+
+REVISIT_SECONDS = 2 * DAY
+"""How far back the look goes that is taken once a day."""
+
+
+def offset_seconds(account: str, cadence_seconds: int) -> float:
+    """A delay of its own for each account, so that many do not ask in the same second.
+
+    Fixed for a name, at least 0 and less than a twentieth of the cadence or a minute.
+    """
+    share = zlib.crc32(account.encode()) / 2**32
+    return share * min(cadence_seconds / 20, 60)
+
+
+def next_tick(now: float, *, cadence_seconds: int, delay_seconds: float) -> float:
+    """The first instant after `now` that is a multiple of the cadence plus the delay.
+
+    Ticks are absolute: one that was missed is skipped, not caught up with.
+    """
+    passed = (now - delay_seconds) // cadence_seconds
+    return (passed + 1) * cadence_seconds + delay_seconds
+
+
+def hold_seconds(cadence_seconds: int) -> float:
+    """How long a counter that appears is shown at its previous total."""
+    return min(120.0, cadence_seconds / 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """How a window can be had from a vendor: the spans, oldest first, and what is gone."""
+
+    spans: tuple[Span, ...]
+    lost: Window | None = None
+
+
+def cover(window: Window, resolutions: Sequence[Resolution], *, now: int) -> Cover:
+    """Cover `window` with the finest buckets that the vendor still has.
+
+    Where a resolution does not reach, the next coarser one takes over, at one of its own
+    boundaries and in closed buckets only; these may begin before the window, because a coarse
+    bucket stands in for all the finer ones in it. What no resolution reaches is `lost`.
+    """
+    spans: list[Span] = []
+    finest = resolutions[0].step
+    end = finest.ceil(window.end)
+    start = window.start
+    for position, resolution in enumerate(resolutions):
+        step = resolution.step
+        reached = step.floor(start)
+        if resolution.reach is not None:
+            # The bucket in which the reach begins may be purged in part: not to be trusted.
+            coarser = resolutions[position + 1].step if position + 1 < len(resolutions) else step
+            reached = max(reached, coarser.ceil(now - resolution.reach))
+        if reached < end:
+            spans.extend(_cut(Window(reached, step.ceil(end)), resolution))
+            end = reached
+        if end <= start:
+            return Cover(tuple(sorted(spans, key=_start)))
+    return Cover(tuple(sorted(spans, key=_start)), lost=Window(start, end))
+
+
+def _start(span: Span) -> int:
+    return span.window.start
+
+
+def _cut(window: Window, resolution: Resolution) -> list[Span]:
+    """`window` in pieces of whole steps, each at most `longest` (but at least one step)."""
+    step = resolution.step
+    spans: list[Span] = []
+    start = window.start
+    while start < window.end:
+        end = step.after(start)
+        while end < window.end and step.after(end) - start <= resolution.longest:
+            end = step.after(end)
+        spans.append(Span(Window(start, end), step))
+        start = end
+    return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll of a feed asks for: `window` now, `gap` afterwards, piece by piece."""
+
+    window: Window
+    gap: Window | None
+    revisit: bool
+
+
+def plan(
+    finest: Step,
+    *,
+    settling: int,
+    began: int | None,
+    polled_at: int | None,
+    revisited_at: int | None,
+    resume: int | None,
+    now: int,
+    history: int,
+    cadence: int,
+) -> Plan:
+    """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
+
+    The first poll ever reaches back by `history` (seconds). Later ones ask for every bucket that
+    is open or closed less than `settling` ago, for those that earlier polls did not see settled,
+    and once a day for the last 48 hours. What a long outage left out beyond a day is a gap, to be
+    filled after the current data.
+    """
+    end = finest.ceil(now + 1)
+    current = finest.floor(now - settling)
+    if polled_at is None:
+        return Plan(Window(finest.floor(now - history), end), None, revisit=True)
+    # What came before the first poll's window is not counted, however late it is told.
+    earliest = 0 if began is None else began
+    # A poll that came on its tick has seen the oldest of its buckets settle.
+    tolerance = cadence if 2 * cadence <= settling else 0
+    unsettled = finest.floor(min(polled_at, now) - settling + tolerance)
+    start = max(earliest, min(current, unsettled))
+    current = max(earliest, current)
+    # A look that lies in the future was taken before the clock was set back.
+    fresh = revisited_at is not None and 0 <= now - revisited_at < DAY
+    revisit = finest is Step.HOUR and not fresh
+    gap: Window | None = None
+    if current - start > DAY:
+        gap = Window(start, current)
+        start = current
+    if revisit:
+        start = max(earliest, min(start, finest.floor(now - REVISIT_SECONDS)))
+        gap = Window(gap.start, start) if gap is not None and gap.start < start else None
+    if resume is not None:
+        start = min(start, finest.floor(resume))
+    return Plan(Window(start, end), gap, revisit)
+
+
+def next_piece(gap: Window, resolutions: Sequence[Resolution], *, now: int) -> Cover:
+    """The oldest day of `gap`, or the oldest coarse bucket of it, as one piece of work.
+
+    The cover's spans may be fewer than the gap needs; ask again for the rest. A part that is
+    gone comes first, alone.
+    """
+    whole = cover(gap, resolutions, now=now)
+    if whole.lost is not None:
+        return Cover((), whole.lost)
+    until = max(whole.spans[0].window.end, whole.spans[0].window.start + DAY)
+    return Cover(tuple(span for span in whole.spans if span.window.end <= until))
