@@ -1,0 +1,12 @@
+"""From totals and levels to bytes, before anybody asks for them.
+
+`text` writes lines, `block` compresses a family's lines once, `account` keeps an account's blocks
+current, `page` puts the blocks of all accounts together.
+"""
+
+from exporter.exposition.account import AccountPage
+from exporter.exposition.block import Block
+from exporter.exposition.page import Page, Section, assemble, finish
+from exporter.exposition.text import Family, Format
+
+__all__ = ["AccountPage", "Block", "Family", "Format", "Page", "Section", "assemble", "finish"]

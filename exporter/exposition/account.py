@@ -1,0 +1,198 @@
+"""One account's blocks, kept current: rendered anew where a poll changed something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from exporter.exposition.block import Block
+from exporter.exposition.text import Format, labels_text, number, scaled
+from exporter.ledger import OTHER_STREAM, Book, Series
+from exporter.measures import CATALOGUE
+from exporter.model import Level, Measure
+
+Levels = dict[tuple[str, ...], int | float]
+
+
+class AccountPage:
+    """The counters of `book` and the newest levels of each feed, as blocks by measure.
+
+    Used by one thread at a time; `blocks()` hands out what may be read by any.
+    """
+
+    def __init__(
+        self, book: Book, *, level_seconds: float, created_timestamps: bool = False
+    ) -> None:
+        self._book = book
+        self._level_seconds = level_seconds
+        self._created = created_timestamps
+        self._levels: dict[str, tuple[float, dict[Measure, Levels]]] = {}
+        self._blocks: dict[Format, dict[Measure, Block]] = {kind: {} for kind in Format}
+        self._counts: dict[Measure, int] = {}
+        self._held: dict[Measure, float] = {}
+        self._opening = labels_text((("provider", book.provider), ("account", book.account)))
+
+    def set_levels(self, feed: str, levels: Sequence[Level], *, at: float) -> set[Measure]:
+        """Replace the levels that `feed` gave before; returns the measures to render anew."""
+        _, before = self._levels.get(feed, (0.0, {}))
+        now = self._folded(levels)
+        self._levels[feed] = (at, now)
+        return before.keys() | now.keys()
+
+    def drop_feed(self, feed: str) -> set[Measure]:
+        """Forget the levels of a feed; returns the measures to render anew."""
+        _, levels = self._levels.pop(feed, (0.0, {}))
+        return set(levels)
+
+    def due(self, now: float) -> set[Measure]:
+        """The measures whose lines change by themselves up to `now`.
+
+        These are levels that have become too old and counters that are held no longer.
+        """
+        measures = {measure for measure, until in self._held.items() if until <= now}
+        for feed, (at, _) in list(self._levels.items()):
+            if at + self._level_seconds <= now:
+                measures |= self.drop_feed(feed)
+        return measures
+
+    def next_due(self) -> float | None:
+        """When `due` will next have something to say."""
+        return min(
+            (
+                *self._held.values(),
+                *(at + self._level_seconds for at, _ in self._levels.values()),
+            ),
+            default=None,
+        )
+
+    def render(self, measures: Iterable[Measure], now: float) -> None:
+        """Render these measures anew."""
+        for measure in measures:
+            lines = self._gauge(measure) if measure.type == "gauge" else self._totals(measure, now)
+            self._counts[measure] = len(lines)
+            if not lines:
+                for blocks in self._blocks.values():
+                    blocks.pop(measure, None)
+                continue
+            block = Block.of("".join(lines).encode("utf-8", "replace"))
+            self._blocks[Format.TEXT][measure] = block
+            self._blocks[Format.OPENMETRICS][measure] = (
+                self._with_created(measure, lines) if self._created else block
+            )
+
+    def render_all(self, now: float) -> None:
+        """Render everything, as after a start."""
+        self.render((*self._book.series, *(m for _, g in self._levels.values() for m in g)), now)
+
+    def blocks(self, format: Format) -> Mapping[Measure, Block]:
+        """The blocks as they are now, in the order of the catalogue; never changed afterwards."""
+        blocks = self._blocks[format]
+        return MappingProxyType({m: blocks[m] for m in CATALOGUE if m in blocks})
+
+    @property
+    def series(self) -> int:
+        """How many lines there are."""
+        return sum(self._counts.values())
+
+    def _folded(self, levels: Sequence[Level]) -> dict[Measure, Levels]:
+        """By measure and labels, with the streams beyond the limit put together where they can."""
+        folded = self._book.folded
+        grouped: dict[Measure, Levels] = {}
+        for level in levels:
+            labels = level.labels
+            index = level.measure.stream_index
+            if index is not None and labels[index] in folded:
+                if not level.additive or level.measure.name.endswith("_info"):
+                    continue
+                labels = (*labels[:index], OTHER_STREAM, *labels[index + 1 :])
+            group = grouped.setdefault(level.measure, {})
+            group[labels] = group[labels] + level.value if labels in group else level.value
+        return grouped
+
+    def _gauge(self, measure: Measure) -> list[str]:
+        values: Levels = {}
+        for _, levels in self._levels.values():
+            values.update(levels.get(measure, {}))
+        return [
+            f"{self._line(measure, measure.name, labels)}{number(value)}\n"
+            for labels, value in values.items()
+            if not (isinstance(value, float) and math.isnan(value))
+        ]
+
+    def _totals(self, measure: Measure, now: float) -> list[str]:
+        book = self._book
+        self._held.pop(measure, None)
+        series = list(book.shown(measure))
+        if measure.type == "histogram":
+            series.sort(key=_histogram_order)
+        for one in series:
+            if one.line is None:
+                one.line = self._series_line(one)
+        resolution = measure.resolution
+        if any(held.measure is measure for held in book.holds):
+            self._note_release(measure, now)
+            return [
+                f"{one.line}{scaled(book.value(one, now), _resolution(one, resolution))}\n"
+                for one in series
+            ]
+        if measure.type == "histogram":
+            return [
+                f"{one.line}{scaled(one.exposed, _resolution(one, resolution))}\n" for one in series
+            ]
+        if resolution == 1:
+            return [f"{one.line}{one.exposed}\n" for one in series]
+        return [f"{one.line}{scaled(one.exposed, resolution)}\n" for one in series]
+
+    def _note_release(self, measure: Measure, now: float) -> None:
+        until = [
+            until
+            for held, (_, until) in self._book.holds.items()
+            if held.measure is measure and until > now
+        ]
+        if until:
+            self._held[measure] = min(until)
+
+    def _series_line(self, series: Series) -> str:
+        measure = series.measure
+        if measure.type != "histogram":
+            return self._line(measure, measure.name, series.labels)
+        *labels, bound = series.labels
+        if bound == "sum":
+            return self._line(measure, f"{measure.name}_sum", labels)
+        if bound == "count":
+            return self._line(measure, f"{measure.name}_count", labels)
+        pairs = (*zip(measure.labels, labels, strict=True), ("le", bound))
+        return f"{measure.name}_bucket{{{self._opening},{labels_text(pairs)}}} "
+
+    def _line(self, measure: Measure, name: str, labels: Sequence[str]) -> str:
+        own = labels_text(zip(measure.labels, labels, strict=True))
+        return f"{name}{{{self._opening}{',' if own else ''}{own}}} "
+
+    def _with_created(self, measure: Measure, lines: list[str]) -> Block:
+        """The same block with a `_created` sample behind each counter."""
+        if measure.type != "counter":
+            return self._blocks[Format.TEXT][measure]
+        base = measure.name.removesuffix("_total")
+        both: list[str] = []
+        for line, series in zip(lines, self._book.shown(measure), strict=True):
+            both.append(line)
+            labels = (series.line or "").removeprefix(measure.name)
+            both.append(f"{base}_created{labels}{series.created}\n")
+        return Block.of("".join(both).encode("utf-8", "replace"))
+
+
+def _resolution(series: Series, resolution: int) -> int:
+    """A histogram's buckets and count are counts; only its sum is in the measure's unit."""
+    if series.measure.type == "histogram" and series.labels[-1] != "sum":
+        return 1
+    return resolution
+
+
+def _histogram_order(series: Series) -> tuple[tuple[str, ...], int, float]:
+    *labels, bound = series.labels
+    if bound == "count":
+        return tuple(labels), 1, 0.0
+    if bound == "sum":
+        return tuple(labels), 2, 0.0
+    return tuple(labels), 0, float(bound)
