@@ -1,0 +1,18 @@
+"""The vendors. Every module here is one; it names itself in `PROVIDER`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from exporter.model import Provider
+
+
+def load() -> dict[str, Provider]:
+    """All providers by name, found by looking into this package."""
+    modules = (
+        importlib.import_module(f"{__name__}.{module.name}")
+        for module in pkgutil.iter_modules(__path__)
+    )
+    providers: list[Provider] = [module.PROVIDER for module in modules]
+    return {provider.name: provider for provider in providers}

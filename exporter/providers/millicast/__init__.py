@@ -1,0 +1,89 @@
+"""Dolby Millicast: analytics by the hour, the monitoring summary, transcoders, storage.
+
+`docs/providers/millicast.md` lists what the vendor leaves open and what is done about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from exporter.model import BearerToken, Feed, Option, Options, Provider
+from exporter.providers.millicast.now import StorageFeed, ViewersFeed
+from exporter.providers.millicast.series import SERIES
+
+
+class _Message(msgspec.Struct):
+    message: str | None = None
+
+
+class _Failure(msgspec.Struct):
+    data: _Message | None = None
+
+
+class _Millicast:
+    name = "millicast"
+    url = "https://api.millicast.com"
+    auth_url = None
+    authentication = (BearerToken(),)
+    headers: Mapping[str, str] = {}
+    options = (
+        Option("streams", "strings", "stream names to break down", default=()),
+        Option(
+            "discover",
+            "boolean",
+            "add the names of streams that are live or were within the hour",
+            default=True,
+        ),
+        Option(
+            "include", "strings", "patterns (* ?) of names to discover; all if none", default=()
+        ),
+        Option("exclude", "strings", "patterns (* ?) of names not to discover", default=()),
+    )
+    feed_names = (
+        "account",
+        "streams",
+        "countries",
+        "stream_countries",
+        "viewers",
+        "transcoders",
+        "storage",
+    )
+    default_feeds = ("account", "streams", "countries", "viewers")
+
+    def feeds(self, names: Iterable[str], options: Options) -> tuple[Feed, ...]:
+        def strings(key: str) -> tuple[str, ...]:
+            value = options[key]
+            if not isinstance(value, tuple):
+                raise TypeError(f"{key} is a list of strings")
+            return value
+
+        every: dict[str, Feed] = {feed.name: feed for feed in SERIES}
+        every["viewers"] = ViewersFeed(
+            discovers=bool(options["discover"]),
+            include=strings("include"),
+            exclude=strings("exclude"),
+            streams=frozenset(strings("streams")),
+        )
+        every["storage"] = StorageFeed()
+        return tuple(every[name] for name in names)
+
+    def classify(self, status: int, body: bytes) -> str | None:
+        """403 is how the vendor answers a secret that it does not know; there is no 401."""
+        if status != 403:
+            return None
+        try:
+            failure = msgspec.json.decode(body, type=_Failure)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return "auth"
+        message = failure.data.message if failure.data else None
+        unknown = message is None or message.strip().lower() == "unauthorized"
+        return "auth" if unknown else "forbidden"
+
+    def retries(self, status: int) -> int | None:
+        return None
+
+
+PROVIDER: Final[Provider] = _Millicast()

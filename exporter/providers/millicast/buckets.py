@@ -1,0 +1,55 @@
+"""From the keys of a series to the buckets that were asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TypeVar
+
+from exporter.errors import SchemaError
+from exporter.model import Span
+from exporter.reading import Empty, instant
+
+T = TypeVar("T")
+
+
+class Buckets(dict[str, tuple[int, int] | None]):
+    """Start and width of a span's buckets by the vendor's spelling of the start; None outside.
+
+    Thousands of answers a poll are about the same few hours, so the usual spelling is looked
+    up and only others are parsed.
+    """
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        start = span.window.start
+        while start < span.window.end:
+            spelling = datetime.fromtimestamp(start, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            self[spelling] = start, span.step.width(start)
+            start = span.step.after(start)
+
+    def __missing__(self, text: str) -> tuple[int, int] | None:
+        if re.match(r"\d{5,}-", text):  # one of the vendor's examples has a year of five digits
+            return None
+        start = instant(text, path="$.data")
+        if not self.span.window.start <= start < self.span.window.end:
+            return None
+        if start != self.span.step.floor(start):
+            raise SchemaError(f"$.data: {text!r} does not start a {self.span.step.value}")
+        return start, self.span.step.width(start)
+
+
+buckets_of = lru_cache(maxsize=64)(Buckets)
+
+
+def filled(
+    series: Mapping[str, T] | Empty | None, buckets: Buckets
+) -> Iterator[tuple[int, int, T]]:
+    """Start, width and content of the buckets that were asked for."""
+    if isinstance(series, dict):
+        for text, content in series.items():
+            bucket = buckets[text]
+            if bucket is not None:
+                yield *bucket, content

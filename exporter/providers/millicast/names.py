@@ -1,0 +1,24 @@
+"""Which stream names the vendor can be asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+LONGEST_NAME: Final = 128
+
+
+def reportable(name: str) -> bool:
+    """Whether the vendor can tell the usage of a stream of this name."""
+    return 0 < len(name) <= LONGEST_NAME and not any(mark in name for mark in ("/", "*", "--"))
+
+
+def unreportable(names: Iterable[str]) -> tuple[str, ...]:
+    """What to tell the operator about names that cannot be asked for."""
+    left_out = sorted({name for name in names if not reportable(name)})
+    if not left_out:
+        return ()
+    return (
+        f"the vendor reports no usage for stream names with '/', '*' or '--', or of more than"
+        f" {LONGEST_NAME} characters; left out: {len(left_out)}, such as {left_out[0][:40]!r}",
+    )

@@ -1,0 +1,203 @@
+"""The feeds of viewers now. They are unique addresses: no two counts may be added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from exporter import measures
+from exporter.errors import NotFoundError, PollError, SchemaError
+from exporter.model import Answer, Ask, Level, Measure, Request, Resolution
+from exporter.providers.wowza.wire import Audience, Audiences, Share, TopStreams
+from exporter.reading import country, label
+
+_AUDIENCES = msgspec.json.Decoder(Audiences)
+_TOP_STREAMS = msgspec.json.Decoder(TopStreams)
+
+KINDS: Final = {"vod_streams": "vod", "live_streams": "live", "stream_targets": "live"}
+"""What the parts of a path stand for."""
+
+
+def _count(of: Audience | Share, path: str) -> int:
+    count = of.viewers if of.viewers is not None else of.unique_viewers
+    if count is None:
+        raise SchemaError(f"{path}.viewers: missing")
+    return count
+
+
+def _breakdown(
+    shares: Sequence[Share] | None, measure: Measure, *labels: str, path: str
+) -> Iterator[Level]:
+    """Shares of one answer are disjoint, so those with the same label are added up."""
+    counts: dict[str, int] = {}
+    for share in shares or ():
+        key = label(share.name) if share.code is None else country(share.code)
+        if measure.labels[-1] == "country":
+            key = country(key)
+        counts[key] = counts.get(key, 0) + _count(share, path)
+    for key, count in counts.items():
+        yield Level(measure, (*labels, key), count, merge="greatest")
+
+
+def _audience(body: bytes) -> Audience:
+    """The one object that the answer is about, whatever its key."""
+    answer = _AUDIENCES.decode(body)
+    found = answer.account or answer.vod_stream or answer.live_stream or answer.stream_target
+    if found is None:
+        raise SchemaError("$: neither an account nor a stream")
+    return found
+
+
+def _top_streams(kind: str, body: bytes) -> Iterator[tuple[str, int]]:
+    """Ids and viewers of the (at most 100) streams watched most."""
+    answer = _TOP_STREAMS.decode(body)
+    streams = answer.vod_streams if kind == "vod" else answer.live_streams
+    if streams is None:
+        raise SchemaError(f"$.{kind}_streams: missing")
+    for stream in streams:
+        yield label(stream.id), stream.viewers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NowFeed:
+    """What both feeds have in common. `analytics` is false before 1.11, which had no such tree."""
+
+    root: str
+    analytics: bool
+    resolutions: tuple[Resolution, ...] = ()
+    settling: int = 0
+    needs_streams: bool = False
+    discovers: bool = False
+
+    def _lists(self) -> Iterator[Request]:
+        for resource in ("live_streams", "vod_streams"):
+            yield Request(f"{self.root}/analytics/viewers/{resource}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewersFeed(_NowFeed):
+    """The account's viewers, broken down, and those of the streams watched most."""
+
+    name: str = "viewers"
+    measures: tuple[Measure, ...] = (
+        measures.VIEWERS,
+        measures.STREAM_VIEWERS,
+        measures.COUNTRY_VIEWERS,
+        measures.DEVICE_VIEWERS,
+        measures.RENDITION_VIEWERS,
+    )
+
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        if not self.analytics:
+            yield Request(f"{self.root}/usage/accounts/live")
+            return
+        yield Request(
+            f"{self.root}/analytics/viewers/account",
+            (("include", "countries,renditions,devices"),),
+        )
+        yield from self._lists()
+
+    def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
+        kind = KINDS.get(request.path.rpartition("/")[2])
+        if kind is not None:
+            return Answer(
+                levels=[
+                    Level(measures.STREAM_VIEWERS, (kind, stream), viewers, merge="greatest")
+                    for stream, viewers in _top_streams(kind, body)
+                ]
+            )
+        account = _audience(body)
+        viewers = _count(account, "$.account")
+        return Answer(
+            levels=[
+                Level(measures.VIEWERS, ("all",), viewers, merge="greatest"),
+                *_breakdown(
+                    account.countries, measures.COUNTRY_VIEWERS, "all", path="$.account.countries"
+                ),
+                *_breakdown(
+                    account.devices, measures.DEVICE_VIEWERS, "all", path="$.account.devices"
+                ),
+                *_breakdown(
+                    account.renditions,
+                    measures.RENDITION_VIEWERS,
+                    "all",
+                    path="$.account.renditions",
+                ),
+            ]
+        )
+
+    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamViewersFeed(_NowFeed):
+    """Single streams: those the account names, else all that the lists of `viewers` name.
+
+    Before 1.11 there are no such lists, so `viewers` knows no streams; there this feed tells
+    a stream's viewers, too.
+    """
+
+    streams: tuple[str, ...]
+    name: str = "stream_viewers"
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        shares = (measures.STREAM_COUNTRY_VIEWERS, measures.STREAM_RENDITION_VIEWERS)
+        return shares if self.analytics else (measures.STREAM_VIEWERS, *shares)
+
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        if not self.streams:
+            return self._lists() if self.analytics else ()
+        live = "live_streams" if self.analytics else "stream_targets"
+        # An id does not tell its kind. The vendor knows it under one of the two.
+        return [
+            self._detail(resource, stream)
+            for stream in dict.fromkeys(self.streams)
+            for resource in ("vod_streams", live)
+        ]
+
+    def _detail(self, resource: str, stream: str) -> Request:
+        encoded = quote(stream, safe="")
+        if not self.analytics:
+            return Request(f"{self.root}/usage/{resource}/{encoded}/live", subjects=(stream,))
+        return Request(
+            f"{self.root}/analytics/viewers/{resource}/{encoded}",
+            (("include", "countries,renditions"),),
+            subjects=(stream,),
+        )
+
+    def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
+        parts = request.path.removeprefix(self.root).split("/")
+        resource = next(part for part in parts if part in KINDS)
+        if not request.subjects:
+            streams = [stream for stream, _ in _top_streams(KINDS[resource], body)]
+            return Answer(follow=[self._detail(resource, stream) for stream in streams])
+        labels = (KINDS[resource], *request.subjects)
+        audience = _audience(body)
+        viewers = Level(measures.STREAM_VIEWERS, labels, _count(audience, "$"), merge="greatest")
+        return Answer(
+            levels=[
+                *(() if self.analytics else (viewers,)),
+                *_breakdown(
+                    audience.countries,
+                    measures.STREAM_COUNTRY_VIEWERS,
+                    *labels,
+                    path="$.countries",
+                ),
+                *_breakdown(
+                    audience.renditions,
+                    measures.STREAM_RENDITION_VIEWERS,
+                    *labels,
+                    path="$.renditions",
+                ),
+            ]
+        )
+
+    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
+        """An id of the other kind, or a stream that was deleted meanwhile."""
+        return () if request.subjects and isinstance(error, NotFoundError) else None

@@ -1,0 +1,89 @@
+"""The few ways in which vendors write amounts, instants and labels, read exactly or not at all.
+
+`path` is always the JSON path of the value, for the log: `$.data.bandwidth[…].bytesOut`.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Final
+
+import msgspec
+
+from exporter.errors import SchemaError
+from exporter.model import LARGEST_AMOUNT
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+"""Bytes and counts in a msgspec.Struct: checked while decoding, the fastest way there is."""
+
+Number = Whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+"""Seconds, minutes and ratios in a msgspec.Struct; to be turned into parts by `amount`."""
+
+Empty = Annotated[list[object], msgspec.Meta(max_length=0)]
+"""`[]` where an object belongs: how some servers write an object without keys."""
+
+UNKNOWN: Final = "unknown"
+"""What a label says that the vendor leaves null or empty."""
+
+
+def amount(value: int | float, *, path: str, scale: int = 1) -> int:
+    """`value * scale` as a whole number; `scale` is 1000 for seconds, 60,000 for minutes.
+
+    Fractions are scaled in decimal, as they were written, and rounded to the nearest part.
+    Raises SchemaError for anything negative, not finite, or above LARGEST_AMOUNT.
+    """
+    if not 0 <= value <= LARGEST_AMOUNT:  # false for NaN, too
+        raise SchemaError(f"{path}: an amount must lie between 0 and 2^53, not {value!r}")
+    if isinstance(value, int):
+        whole = value * scale
+    else:
+        whole = int((Decimal(repr(value)) * scale).to_integral_value())
+    if whole > LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: {value!r} is more than can be counted exactly")
+    return whole
+
+
+def level(value: int | float, *, path: str) -> int | float:
+    """`value` itself, when it can be a level. Raises SchemaError as `amount` does."""
+    if not 0 <= value <= LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: a level must lie between 0 and 2^53, not {value!r}")
+    return value
+
+
+def milliseconds(value: str | int | float, *, path: str) -> int:
+    """Unix milliseconds, UTC, of an ISO 8601 date or time, or of Unix milliseconds themselves.
+
+    A time without a zone is UTC; digits beyond the millisecond are cut off.
+    """
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise SchemaError(f"{path}: not an ISO 8601 time: {value[:40]!r}") from error
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        whole = int(moment.replace(microsecond=0).timestamp())
+        return whole * 1000 + moment.microsecond // 1000
+    if not math.isfinite(value) or not 0 <= value <= LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: not a time in Unix milliseconds: {value!r}")
+    return int(value)
+
+
+def instant(value: str | int | float, *, path: str) -> int:
+    """Whole Unix seconds, UTC, of what `milliseconds` reads; fractions are cut off."""
+    return milliseconds(value, path=path) // 1000
+
+
+def label(value: str | int | float | None) -> str:
+    """A label's value: stripped, numbers as they are written, `unknown` for null and empty."""
+    if value is None:
+        return UNKNOWN
+    return str(value).strip() or UNKNOWN
+
+
+def country(value: str | None) -> str:
+    """ISO 3166-1 alpha-2 in capitals for two letters, else the vendor's name as it is."""
+    name = label(value)
+    return name.upper() if len(name) == 2 and name.isascii() and name.isalpha() else name

@@ -1,0 +1,386 @@
+"""Dolby.io Media: what each answer means, and what it costs to be wrong about it."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from exporter import measures
+from exporter.errors import SchemaError, ServerError
+from exporter.model import (
+    DAY,
+    HOUR,
+    Answer,
+    Ask,
+    ClientCredentials,
+    Event,
+    Level,
+    Request,
+    Span,
+    Step,
+    Usage,
+    Window,
+)
+from exporter.providers.dolby_media import PROVIDER
+
+USAGE, JOBS = PROVIDER.feeds(("usage", "jobs"), {})
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+
+
+TODAY = at("2022-01-02")
+DAYS = Ask(
+    now=TODAY + 15 * HOUR,
+    spans=(
+        Span(Window(TODAY - DAY, TODAY), Step.DAY),
+        Span(Window(TODAY, TODAY + DAY), Step.DAY),
+    ),
+)
+JOBS_START = at("2021-08-10T04:00:00")
+LAST_HOURS = Ask(
+    now=at("2021-08-10T05:20:00"),
+    spans=(Span(Window(JOBS_START, at("2021-08-10T06:00:00")), Step.HOUR),),
+)
+
+
+def read_usage(document) -> Answer:
+    request = next(iter(USAGE.requests(DAYS)))
+    return USAGE.parse(request, json.dumps(document).encode(), DAYS)
+
+
+def read_jobs(*jobs, **page) -> Answer:
+    request = next(iter(JOBS.requests(LAST_HOURS)))
+    return JOBS.parse(request, json.dumps({"jobs": jobs, **page}).encode(), LAST_HOURS)
+
+
+def counted(answer: Answer) -> dict[tuple[str, str], int]:
+    """Amounts by the measure's name and the path."""
+    return {(row.measure.name, row.labels[0]): row.amount for row in answer.usage}
+
+
+def job(**fields):
+    return {
+        "job_id": "j1",
+        "path": "/media/enhance",
+        "status": "Success",
+        "time_submitted": "2021-08-10T05:00:00.000Z",
+        "time_started": "2021-08-10T05:00:02.000Z",
+        "time_completed": "2021-08-10T05:00:12.500Z",
+    } | fields
+
+
+def row(**fields):
+    return {"path": "/media/enhance", "jobs": 12, "succeeded": 11, "failed": 1} | fields
+
+
+def timings(event: Event) -> dict[str, tuple[tuple[str, ...], int]]:
+    return {measure.name: (labels, amount) for measure, labels, amount in event.timings}
+
+
+def test_the_token_comes_from_another_host():
+    """A JWT of api.dolby.io, fetched with the app's key and secret, opens api.dolby.com."""
+    assert PROVIDER.url == "https://api.dolby.com"
+    assert PROVIDER.auth_url == "https://api.dolby.io"
+    assert PROVIDER.authentication[0] == ClientCredentials("/v1/auth/token")
+
+
+class TestUsage:
+    def test_every_day_is_asked_for_by_itself(self):
+        """An answer has no split by day and both its ends are inclusive, so from = to."""
+        assert [request.params for request in USAGE.requests(DAYS)] == [
+            (("from", "2022-01-01"), ("to", "2022-01-01")),
+            (("from", "2022-01-02"), ("to", "2022-01-02")),
+        ]
+
+    def test_one_request_never_spans_two_days(self):
+        """The scheduler cuts windows to a day, and asks for yesterday until it has settled."""
+        assert [resolution.longest for resolution in USAGE.resolutions] == [DAY]
+        assert USAGE.settling == DAY
+
+    def test_counts_belong_to_the_day_that_was_asked_for(self):
+        """The rows do not say which day they are about; the request does."""
+        (first, second) = USAGE.requests(DAYS)
+        body = json.dumps({"usage": [row()]}).encode()
+        starts = [
+            {usage.start for usage in USAGE.parse(request, body, DAYS).usage}
+            for request in (first, second)
+        ]
+        assert starts == [{TODAY - DAY}, {TODAY}]
+
+    def test_jobs_succeeded_and_failed_are_three_counters(self):
+        """Jobs may exceed the sum of the other two (cancelled ones), so none is derived."""
+        answer = read_usage({"count": 1, "usage": [row(jobs=15, succeeded=11, failed=1)]})
+        labels = ("/media/enhance",)
+        assert list(answer.usage) == [
+            Usage(measures.JOBS, labels, TODAY - DAY, DAY, 15),
+            Usage(measures.JOBS_SUCCEEDED, labels, TODAY - DAY, DAY, 11),
+            Usage(measures.JOBS_FAILED, labels, TODAY - DAY, DAY, 1),
+        ]
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"usage": [row()]},
+            {"count": 1, "results": [row()]},
+            {"warnings": [], "usage": [row()]},
+            {"warnings": [{"code": 7}], "usage": [row()]},
+            {"usage": {"total": 12, "usage_details": [row()]}},
+            [row()],
+        ],
+    )
+    def test_the_list_is_found_under_any_key(self, document):
+        """The wrapper is not documented: the list is known by the path in its objects."""
+        assert counted(read_usage(document))["media_jobs_total", "/media/enhance"] == 12
+
+    @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title])
+    def test_keys_are_read_ignoring_case(self, spell):
+        """The page writes Path, Jobs, Succeeded, Failed; what is sent, nobody has written down."""
+        answer = read_usage({"Usage": [{spell(key): value for key, value in row().items()}]})
+        assert counted(answer) == {
+            ("media_jobs_total", "/media/enhance"): 12,
+            ("media_jobs_succeeded_total", "/media/enhance"): 11,
+            ("media_jobs_failed_total", "/media/enhance"): 1,
+        }
+
+    @pytest.mark.parametrize(
+        "document", [{"count": 0, "usage": []}, [], {"usage": {"usage_details": []}}]
+    )
+    def test_an_empty_list_is_no_jobs_and_no_zero(self, document):
+        """A day without jobs has no rows: that is a valid answer that changes nothing."""
+        assert read_usage(document) == Answer(usage=[], follow=())
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {},
+            {"count": 0},
+            {"usage": None},
+            {"usage": {"/media/enhance": {"jobs": 12}}},
+            {"usage": [{"endpoint": "/media/enhance", "jobs": 12}]},
+            {"usage": [row(), {"jobs": 3, "succeeded": 3, "failed": 0}]},
+            {"usage": [row(), 3]},
+            {"usage": [{"path": "/media/enhance", "jobs": 12, "succeeded": 11}]},
+            {"usage": [row(path=7)]},
+            "usage",
+            None,
+        ],
+    )
+    def test_any_other_shape_fails_loudly(self, document):
+        """Guessing further would turn a new shape into silence."""
+        with pytest.raises(SchemaError, match=r"^\$"):
+            read_usage(document)
+
+    @pytest.mark.parametrize("value", [-1, 1.5, "12", None, True, 2**53 + 1])
+    def test_a_count_is_a_whole_number_from_0(self, value):
+        """The fault is said with its place in the answer."""
+        with pytest.raises(SchemaError, match=r"\$\.usage\[0\]\.failed"):
+            read_usage({"usage": [row(failed=value)]})
+
+    def test_a_null_path_is_unknown(self):
+        """A label that the vendor leaves null is `unknown`."""
+        answer = read_usage({"usage": [row(path=None)]})
+        assert ("media_jobs_total", "unknown") in counted(answer)
+
+    @pytest.mark.parametrize("key", ["next_token", "nextToken", "NextToken"])
+    def test_the_next_page_is_asked_for_with_its_token(self, key):
+        """The other parameters stay; a token replaces the one before."""
+        first = next(iter(USAGE.requests(DAYS)))
+        body = json.dumps({"usage": [row()], key: "t1"}).encode()
+        (second,) = USAGE.parse(first, body, DAYS).follow
+        assert second == Request(first.path, (*first.params, ("next_token", "t1")), first.span)
+        body = json.dumps({"usage": [row()], key: "t2"}).encode()
+        (third,) = USAGE.parse(second, body, DAYS).follow
+        assert third.params == (*first.params, ("next_token", "t2"))
+
+    def test_a_token_inside_the_wrapper_is_found(self):
+        """A page that is overlooked is usage that is lost."""
+        answer = read_usage({"usage": {"usage_details": [row()], "next_token": "t1"}})
+        assert len(answer.follow) == 1
+
+    @pytest.mark.parametrize("end", [{}, {"next_token": None}, {"next_token": ""}])
+    def test_the_list_ends_at_an_absent_null_or_empty_token(self, end):
+        assert read_usage({"usage": [row()], **end}).follow == ()
+
+    def test_a_token_of_another_type_fails(self):
+        with pytest.raises(SchemaError, match=r"\$\.next_token"):
+            read_usage({"usage": [row()], "next_token": 7})
+
+    def test_malformed_json_fails(self):
+        request = next(iter(USAGE.requests(DAYS)))
+        with pytest.raises(msgspec.DecodeError):
+            USAGE.parse(request, b"<html>", DAYS)
+
+
+class TestJobs:
+    def test_the_list_is_asked_for_from_the_earliest_instant_on(self):
+        """`submitted_after` is inclusive; without an end, the newest jobs belong in."""
+        spans = (
+            Span(Window(JOBS_START + HOUR, JOBS_START + 2 * HOUR), Step.HOUR),
+            Span(Window(JOBS_START, JOBS_START + HOUR), Step.HOUR),
+        )
+        (request,) = JOBS.requests(Ask(now=LAST_HOURS.now, spans=spans))
+        assert request.path == "/media/jobs"
+        assert request.params == (("submitted_after", "2021-08-10T04:00:00Z"),)
+
+    def test_nothing_is_asked_for_without_a_window(self):
+        assert list(JOBS.requests(Ask(now=LAST_HOURS.now))) == []
+
+    def test_the_vendor_keeps_31_days(self):
+        assert [resolution.reach for resolution in JOBS.resolutions] == [31 * DAY]
+
+    def test_a_finished_job_is_an_event_with_its_times(self):
+        """Milliseconds are kept: queued for 2 s, processed for 10.5 s."""
+        (event,) = read_jobs(job()).events
+        assert event == Event(
+            id="j1",
+            since=at("2021-08-10T05:00:00"),
+            at=at("2021-08-10T05:00:12"),
+            counts=((measures.JOBS_FINISHED, ("/media/enhance", "success")),),
+            timings=(
+                (measures.JOB_QUEUE_SECONDS, ("/media/enhance",), 2000),
+                (measures.JOB_PROCESSING_SECONDS, ("/media/enhance", "success"), 10500),
+            ),
+        )
+
+    def test_a_start_before_the_submission_is_no_wait(self):
+        """`time_started` is cut to whole seconds: 22:46:25.000 for a job of 22:46:25.537."""
+        (event,) = read_jobs(
+            job(
+                time_submitted="2021-08-10T22:46:25.537Z",
+                time_started="2021-08-10T22:46:25.000Z",
+                time_completed="2021-08-10T22:46:37.900Z",
+            )
+        ).events
+        assert timings(event)["media_job_queue_seconds"] == (("/media/enhance",), 0)
+        assert timings(event)["media_job_processing_seconds"][1] == 12900
+
+    @pytest.mark.parametrize("never", [{"time_started": None}, {"time_started": ""}])
+    def test_a_job_that_never_started_is_in_no_histogram(self, never):
+        """It was cancelled in the queue, but it finished and is counted."""
+        (event,) = read_jobs(job(status="Cancelled", **never)).events
+        assert event.timings == ()
+        assert event.counts == ((measures.JOBS_FINISHED, ("/media/enhance", "cancelled")),)
+
+    def test_a_job_without_an_end_finished_when_it_was_submitted(self):
+        """Times that are not there are absent; the only instant that is known stands in."""
+        fields = job(status="Failed")
+        del fields["time_completed"]
+        (event,) = read_jobs(fields).events
+        assert event.at == at("2021-08-10T05:00:00")
+        assert list(timings(event)) == ["media_job_queue_seconds"]
+
+    @pytest.mark.parametrize(
+        ("status", "label"),
+        [
+            ("Success", "success"),
+            ("Failed", "failed"),
+            ("Cancelled", "cancelled"),
+            ("InternalError", "internal_error"),
+            ("HTTPTimeout", "http_timeout"),
+            ("Timed Out", "timed_out"),
+        ],
+    )
+    def test_a_status_that_nobody_documented_is_a_label_value(self, status, label):
+        """Two lists of statuses exist and differ; a third one must not be an error."""
+        (event,) = read_jobs(job(status=status)).events
+        assert event.counts[0][1] == ("/media/enhance", label)
+
+    def test_jobs_in_progress_are_levels_with_an_explicit_zero(self):
+        """A path that is in the answer is known to have none running."""
+        answer = read_jobs(
+            job(job_id="a", status="Pending"),
+            job(job_id="b", status="Pending"),
+            job(job_id="c", path="/media/transcode"),
+        )
+        levels = {
+            level.labels: level.value
+            for level in answer.levels
+            if level.measure is measures.JOBS_IN_PROGRESS
+        }
+        assert levels == {
+            ("/media/enhance", "pending"): 2,
+            ("/media/enhance", "running"): 0,
+            ("/media/transcode", "pending"): 0,
+            ("/media/transcode", "running"): 0,
+        }
+        assert all(level.additive for level in answer.levels if level.labels in levels)
+        assert [event.id for event in answer.events] == ["c"]
+
+    def test_the_oldest_unfinished_job_is_the_least_over_the_pages(self):
+        """The order of the list is not documented; neither row nor page order is relied on."""
+        answer = read_jobs(
+            job(job_id="a", status="Running", time_submitted="2021-08-10T04:30:00.250Z"),
+            job(job_id="b", status="Pending", time_submitted="2021-08-10T04:20:00.250Z"),
+            job(job_id="c", status="Success", time_submitted="2021-08-10T04:10:00.000Z"),
+            job(job_id="d", status="Running", time_submitted="2021-08-10T04:25:00.000Z"),
+        )
+        assert answer.levels[-1] == Level(
+            measures.OLDEST_UNFINISHED_JOB,
+            ("/media/enhance",),
+            at("2021-08-10T04:20:00") + 0.25,
+            merge="least",
+        )
+
+    def test_an_unfinished_job_is_asked_for_again(self):
+        """The next window starts at its submission, so that its end is not missed."""
+        unfinished = job(status="Running", time_submitted="2021-08-10T04:20:00.250Z")
+        assert read_jobs(unfinished, job(job_id="b")).resume == at("2021-08-10T04:20:00")
+        assert read_jobs(job()).resume is None
+
+    def test_a_job_from_before_the_window_is_ignored(self):
+        """Its id may be forgotten already: counting it would count it twice."""
+        answer = read_jobs(
+            job(job_id="before", time_submitted="2021-08-10T03:59:59.999Z"),
+            job(job_id="first", time_submitted="2021-08-10T04:00:00.000Z"),
+        )
+        assert [event.id for event in answer.events] == ["first"]
+
+    def test_pages_follow_with_the_same_window(self):
+        answer = read_jobs(job(), count=1, next_token="t1")
+        assert [request.params for request in answer.follow] == [
+            (("submitted_after", "2021-08-10T04:00:00Z"), ("next_token", "t1"))
+        ]
+        assert answer.follow[0].span == LAST_HOURS.spans[0]
+
+    @pytest.mark.parametrize("end", [{}, {"next_token": None}, {"next_token": ""}])
+    def test_the_list_ends_at_an_absent_null_or_empty_token(self, end):
+        assert read_jobs(job(), **end).follow == ()
+
+    def test_a_null_path_is_unknown(self):
+        (event,) = read_jobs(job(path=None)).events
+        assert event.counts[0][1] == ("unknown", "success")
+
+    def test_duration_is_not_used(self):
+        """The vendor's examples disagree on what it measures."""
+        assert read_jobs(job(duration="PT10S")).events == read_jobs(job()).events
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            job(job_id=None),
+            job(job_id=""),
+            job(status=None),
+            job(time_submitted=None),
+            job(time_submitted="yesterday"),
+            job(time_started="2021-13-10T05:00:00Z"),
+            job(time_completed=12),
+        ],
+    )
+    def test_a_job_that_cannot_be_read_fails_the_page(self, broken):
+        with pytest.raises((SchemaError, msgspec.ValidationError), match=r"\$\.jobs\[1\]"):
+            read_jobs(job(), broken)
+
+    def test_an_answer_without_a_list_fails(self):
+        request = next(iter(JOBS.requests(LAST_HOURS)))
+        with pytest.raises(msgspec.ValidationError, match="jobs"):
+            JOBS.parse(request, b'{"count": 0}', LAST_HOURS)
+
+
+def test_an_error_is_an_error():
+    """This vendor has no second way to ask."""
+    for feed, ask in ((USAGE, DAYS), (JOBS, LAST_HOURS)):
+        request = next(iter(feed.requests(ask)))
+        assert feed.refused(request, ServerError("500")) is None

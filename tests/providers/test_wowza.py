@@ -1,0 +1,562 @@
+"""Wowza Video: what each answer means, quirk by quirk."""
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from exporter.errors import ForbiddenError, NotFoundError, SchemaError
+from exporter.model import DAY, HOUR, Ask, BearerToken, Span, Step, Window
+from exporter.providers.wowza import PROVIDER, VERSIONS
+
+DEFAULTS = {option.key: option.default for option in PROVIDER.options}
+START = int(datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp())
+SPAN = Span(Window(START, START + HOUR), Step.HOUR)
+ASK = Ask(START + 2 * HOUR, (SPAN,))
+OPEN = Ask(START + HOUR // 2, (SPAN,))
+LIMITS = {"from": "2026-03-01T10:00:00.000Z", "to": "2026-03-01T11:00:00.000Z"}
+WATCHED = {"viewing_seconds": 3, "viewing_bytes": 5}
+
+
+def feed(name, **options):
+    (found,) = PROVIDER.feeds([name], DEFAULTS | options)
+    return found
+
+
+def request_to(polled, ending, asked=ASK):
+    return next(each for each in polled.requests(asked) if each.path.endswith(ending))
+
+
+def answer(name, ending, document, *, asked=ASK, **options):
+    polled = feed(name, **options)
+    request = request_to(polled, ending, asked)
+    return polled.parse(request, json.dumps(document).encode(), asked)
+
+
+def rows(found):
+    return {(row.measure.name, *row.labels): row.amount for row in found.usage}
+
+
+def told(found):
+    return {(level.measure.name, *level.labels): level.value for level in found.levels}
+
+
+def paths(polled, asked=ASK):
+    return [each.path for each in polled.requests(asked)]
+
+
+# --- Windows --------------------------------------------------------------------------------------
+
+
+def test_an_hour_is_asked_for_exactly():
+    request = request_to(feed("vod_streams"), "/usage/vod_streams")
+    assert request.path == "/api/v1.11/usage/vod_streams"
+    assert request.params == (
+        ("from", "2026-03-01 10:00:00"),
+        ("to", "2026-03-01 11:00:00"),
+        ("per_page", "1000"),
+    )
+
+
+def test_every_span_is_a_request_of_its_own_and_a_bucket_of_its_own():
+    """A window's answer is one total, so a bucket is a whole window."""
+    later = Span(Window(START + DAY, START + 2 * DAY), Step.DAY)
+    asked = Ask(START + 3 * DAY, (SPAN, later))
+    account = feed("account")
+    requests = list(account.requests(asked))
+    buckets = [
+        {
+            (row.start, row.width)
+            for row in account.parse(each, json.dumps({"account": WATCHED}).encode(), asked).usage
+        }
+        for each in requests
+    ]
+    assert buckets == [{(START, HOUR)}, {(START + DAY, DAY)}]
+    assert {each.longest for each in account.resolutions} == {HOUR, DAY}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        LIMITS,
+        None,
+        {},
+        {"from": None, "to": None},
+        {"from": "2026-03-01T10:00:00Z", "to": "2026-03-01T10:59:59.999Z"},
+        {"from": "2026-03-01", "to": "2026-03-01T11:00:00Z"} | {"from": "2026-03-01 10:00:00"},
+    ],
+)
+def test_the_window_that_was_asked_for_is_recorded(limits):
+    assert rows(answer("account", "/account", {"account": WATCHED, "limits": limits}))
+
+
+WRONG = [
+    {**LIMITS, "from": "2026-03-01T09:00:00.000Z"},
+    {**LIMITS, "from": "2026-03-01T10:30:00.000Z"},
+    {**LIMITS, "to": "2026-03-01T12:00:00.000Z"},
+    {**LIMITS, "to": "2026-03-01T10:59:00.000Z"},
+    {**LIMITS, "to": "soon"},
+]
+
+
+@pytest.mark.parametrize("limits", WRONG)
+@pytest.mark.parametrize("inside", [False, True])
+def test_another_window_is_refused_beside_or_inside(limits, inside):
+    document = (
+        {"account": {**WATCHED, "limits": limits}}
+        if inside
+        else {"account": WATCHED, "limits": limits}
+    )
+    with pytest.raises(SchemaError, match=r"\$\.limits"):
+        answer("account", "/account", document)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "document"),
+    [
+        ("vod_streams", "/vod_streams", {"vod_streams": []}),
+        ("vod_streams", "/summary", {"summary": WATCHED}),
+        ("vod_trends", "/vod_streams", {"vod_streams": []}),
+    ],
+)
+def test_every_usage_answer_has_its_window_checked(name, ending, document):
+    assert answer(name, ending, {**document, "limits": LIMITS})
+    with pytest.raises(SchemaError):
+        answer(name, ending, {**document, "limits": WRONG[0]})
+
+
+@pytest.mark.parametrize("end", ["10:00:00", "10:30:00", "11:00:00"])
+def test_the_end_of_an_open_window_may_be_cut(end):
+    limits = {**LIMITS, "to": f"2026-03-01T{end}.000Z"}
+    assert rows(answer("account", "/account", {"account": WATCHED, "limits": limits}, asked=OPEN))
+
+
+@pytest.mark.parametrize("end", ["09:59:59", "11:00:01"])
+def test_an_open_window_ends_within_what_was_asked(end):
+    limits = {**LIMITS, "to": f"2026-03-01T{end}.000Z"}
+    with pytest.raises(SchemaError):
+        answer("account", "/account", {"account": WATCHED, "limits": limits}, asked=OPEN)
+
+
+# --- Lists and summaries --------------------------------------------------------------------------
+
+
+def test_the_account_is_told_by_the_summary_and_never_by_the_list():
+    listed = answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", **WATCHED}]})
+    assert rows(listed) == {
+        ("media_stream_delivered_bytes_total", "vod", "a"): 5,
+        ("media_stream_viewing_seconds_total", "vod", "a"): 3000,
+    }
+    egress = {"egress_bytes": 7, "egress_seconds": 0.5}
+    assert rows(answer("vod_streams", "/summary", {"summary": WATCHED | egress})) == {
+        ("media_delivered_bytes_total", "vod"): 5,
+        ("media_viewing_seconds_total", "vod"): 3000,
+        ("media_egress_bytes_total", "vod"): 7,
+        ("media_egress_seconds_total", "vod"): 500,
+    }
+
+
+def test_the_names_before_1_8_are_read_too():
+    """Versions: `viewing_time` and `bytes`."""
+    old = {"id": "a", "viewing_time": 3, "bytes": 5, "unique_viewers": 1}
+    assert rows(answer("vod_streams", "/vod_streams", {"vod_streams": [old]})) == {
+        ("media_stream_delivered_bytes_total", "vod", "a"): 5,
+        ("media_stream_viewing_seconds_total", "vod", "a"): 3000,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "item", "measures"),
+    [
+        ("stream_targets", "live", WATCHED, {"delivered_bytes", "viewing_seconds"}),
+        (
+            "transcoders",
+            "transcoder",
+            {"egress_bytes": 5, "egress_seconds": 3, "egress_seconds_additional_targets": 9},
+            {"egress_bytes", "egress_seconds"},
+        ),
+        (
+            "real_time_streams",
+            "realtime",
+            {"bytes_in": 5, "bytes_out": 3},
+            {"received_bytes", "delivered_bytes"},
+        ),
+    ],
+)
+def test_the_siblings_have_a_kind_of_their_own(name, kind, item, measures):
+    listed = rows(answer(name, f"/{name}", {name: [{"id": 7, **item}]}))
+    assert listed.keys() == {(f"media_stream_{each}_total", kind, "7") for each in measures}
+    summed = rows(answer(name, "/summary", {"summary": item}))
+    assert summed.keys() == {(f"media_{each}_total", kind) for each in measures}
+
+
+@pytest.mark.parametrize(
+    ("archived", "label"),
+    [({"archived": True}, "true"), ({"archived": False}, "false"), ({}, "unknown")],
+)
+def test_a_deleted_stream_that_still_bills_says_so(archived, label):
+    item = {"id": "a", "name": "My stream", **WATCHED, **archived}
+    found = answer("vod_streams", "/vod_streams", {"vod_streams": [item]})
+    assert told(found) == {("media_stream_info", "vod", "a", "My stream", label): 1}
+    assert found.levels[0].merge == "greatest"
+
+
+def test_a_stream_without_a_name_is_unknown():
+    found = answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", **WATCHED}]})
+    assert ("media_stream_info", "vod", "a", "unknown", "unknown") in told(found)
+
+
+@pytest.mark.parametrize(
+    ("ending", "document"),
+    [
+        ("/vod_streams", {}),
+        ("/vod_streams", {"vod_streams": None}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", "viewing_seconds": 1}]}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", "viewing_bytes": 1}]}),
+        ("/vod_streams", {"vod_streams": [WATCHED]}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", **WATCHED, "viewing_bytes": -1}]}),
+        ("/vod_streams", {"vod_streams": {}}),
+        ("/summary", {}),
+        ("/summary", {"summary": {}}),
+        ("/summary", {"summary": {**WATCHED, "viewing_seconds": 2**53 + 1}}),
+    ],
+)
+def test_what_is_missing_or_impossible_is_refused(ending, document):
+    with pytest.raises((SchemaError, msgspec.ValidationError)):
+        answer("vod_streams", ending, document)
+
+
+def test_a_missing_amount_is_named_by_its_path():
+    with pytest.raises(SchemaError, match=r"^\$\.vod_streams\[a\]\.viewing_bytes: missing"):
+        answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", "viewing_seconds": 1}]})
+
+
+# --- Paging ---------------------------------------------------------------------------------------
+
+
+def page(pagination, items=1):
+    streams = [{"id": str(number), **WATCHED} for number in range(items)]
+    return {"vod_streams": streams, "pagination": pagination}
+
+
+@pytest.mark.parametrize(
+    "pagination",
+    [
+        None,
+        {},
+        {"next_page_key": None},
+        {"next_page_key": ""},
+        {"payload_version": "2.0", "total_pages": 15},
+        {"page": 1, "total_pages": 1},
+        {"page": 1, "total_pages": 0},
+    ],
+)
+def test_a_list_ends_without_a_key_or_at_its_last_page(pagination):
+    """How the vendor ends a list by key is not documented; `pagination` may be missing."""
+    assert not answer("vod_streams", "/vod_streams", page(pagination)).follow
+
+
+def test_an_empty_page_ends_a_list():
+    assert not answer("vod_streams", "/vod_streams", page({"next_page_key": "k"}, items=0)).follow
+
+
+@pytest.mark.parametrize("payload_version", [2, 2.0, "2.0", None])
+def test_a_key_leads_to_the_next_page_until_it_comes_back(payload_version):
+    vod = feed("vod_streams")
+    first = request_to(vod, "/vod_streams")
+    body = json.dumps(page({"payload_version": payload_version, "next_page_key": "k"})).encode()
+    (second,) = vod.parse(first, body, ASK).follow
+    assert second.params == (*first.params, ("next_page_key", "k"))
+    assert second.span == SPAN
+    assert not vod.parse(second, body, ASK).follow
+
+
+def test_a_page_number_leads_to_the_next_page():
+    transcoders = feed("transcoders")
+    first = request_to(transcoders, "/transcoders")
+    item = {"id": "a", "egress_bytes": 1, "egress_seconds": 1}
+    document = {"transcoders": [item], "pagination": {"page": 1, "total_pages": 3}}
+    (second,) = transcoders.parse(first, json.dumps(document).encode(), ASK).follow
+    (third,) = transcoders.parse(second, json.dumps(document).encode(), ASK).follow
+    assert [dict(each.params)["page"] for each in (second, third)] == ["2", "3"]
+    assert not transcoders.parse(third, json.dumps(document).encode(), ASK).follow
+
+
+# --- Trends ---------------------------------------------------------------------------------------
+
+
+def test_trends_ask_for_the_details_of_every_listed_stream():
+    listed = {"vod_streams": [{"id": "a/b", **WATCHED}], "pagination": {"next_page_key": "k"}}
+    trends = feed("vod_trends")
+    (request,) = trends.requests(ASK)
+    detail, following = trends.parse(request, json.dumps(listed).encode(), ASK).follow
+    assert detail.path == "/api/v1.11/usage/vod_streams/a%2Fb"
+    assert detail.params == request.params[:2]
+    assert dict(following.params)["next_page_key"] == "k"
+    document = {"vod_stream": {"id": "x", "egress_bytes": 5, "egress_seconds": 3, "trend": []}}
+    assert rows(trends.parse(detail, json.dumps(document).encode(), ASK)) == {
+        ("media_stream_egress_bytes_total", "vod", "a/b"): 5,
+        ("media_stream_egress_seconds_total", "vod", "a/b"): 3000,
+    }
+    with pytest.raises(SchemaError):
+        trends.parse(detail, json.dumps({**document, "limits": WRONG[0]}).encode(), ASK)
+
+
+def test_trends_share_their_list_with_the_feed_of_streams():
+    vod, trends = PROVIDER.feeds(["vod_streams", "vod_trends"], DEFAULTS)
+    identities = {each.identity for each in vod.requests(ASK)}
+    assert {each.identity for each in trends.requests(ASK)} <= identities
+
+
+def test_a_stream_that_is_gone_is_done_without():
+    trends = feed("vod_trends")
+    (request,) = trends.requests(ASK)
+    listed = json.dumps({"vod_streams": [{"id": "a"}]}).encode()
+    (detail,) = trends.parse(request, listed, ASK).follow
+    assert trends.refused(detail, NotFoundError()) == ()
+    assert trends.refused(detail, ForbiddenError()) is None
+    assert trends.refused(request, NotFoundError()) is None
+
+
+# --- The account ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["account", "accounts"])
+@pytest.mark.parametrize("wrap", [lambda account: account, lambda account: [account]])
+def test_the_account_is_an_object_or_a_list_under_either_key(key, wrap):
+    """Versions: the vendor's guide mixes the singular and the plural."""
+    account = {**WATCHED, "egress_bytes": 7, "egress_seconds": 1}
+    assert rows(answer("account", "/account", {key: wrap(account)})) == {
+        ("media_account_delivered_bytes_total",): 5,
+        ("media_account_viewing_seconds_total",): 3000,
+        ("media_account_egress_bytes_total",): 7,
+        ("media_account_egress_seconds_total",): 1000,
+    }
+
+
+def test_an_answer_without_an_account_is_refused():
+    with pytest.raises(SchemaError, match=r"\$\.account: missing"):
+        answer("account", "/account", {"limits": LIMITS})
+
+
+@pytest.mark.parametrize(
+    ("version", "route"), [("v1.8", "accounts"), ("v1.10", "accounts"), ("v1.11", "account")]
+)
+def test_the_route_of_the_account_is_tried_by_version_then_the_other_way(version, route):
+    other = {"account": "accounts", "accounts": "account"}[route]
+    account = feed("account", api_version=version)
+    (request,) = account.requests(ASK)
+    assert request.path == f"/api/{version}/usage/{route}"
+    (second,) = account.refused(request, NotFoundError())
+    assert second.path == f"/api/{version}/usage/{other}"
+    assert second.params == request.params
+    account.parse(second, json.dumps({"account": WATCHED}).encode(), ASK)
+    assert paths(account) == [second.path], "the route that answered is remembered"
+
+
+def test_an_account_found_nowhere_is_a_failure():
+    account = feed("account")
+    (request,) = account.requests(ASK)
+    (second,) = account.refused(request, NotFoundError())
+    assert account.refused(second, NotFoundError()) is None
+    assert account.refused(request, ForbiddenError()) is None
+
+
+def test_a_route_learnt_meanwhile_does_not_confuse_another_request():
+    """Several hours are asked for at once; each finds its own way."""
+    account = feed("account")
+    (request,) = account.requests(ASK)
+    (second,) = account.refused(request, NotFoundError())
+    account.parse(second, json.dumps({"account": WATCHED}).encode(), ASK)
+    assert account.refused(request, NotFoundError()) == [second]
+
+
+# --- Versions -------------------------------------------------------------------------------------
+
+
+def test_before_1_11_egress_has_a_summary_of_its_own():
+    """Route changes: `/usage/vod_streams/egress` went away with 1.11."""
+    root = "/api/v1.10/usage/vod_streams"
+    assert paths(feed("vod_streams", api_version="v1.10")) == [
+        root,
+        f"{root}/summary",
+        f"{root}/egress/summary",
+    ]
+    egress = {"summary": {"egress_bytes": 7}, "limits": LIMITS}
+    assert rows(answer("vod_streams", "/egress/summary", egress, api_version="v1.10")) == {
+        ("media_egress_bytes_total", "vod"): 7
+    }
+
+
+def test_before_1_11_real_time_streams_have_no_summary():
+    root = "/api/v1.10/usage/real_time_streams"
+    assert paths(feed("real_time_streams", api_version="v1.10")) == [root]
+    assert len(paths(feed("real_time_streams"))) == 2
+
+
+def test_before_1_11_viewers_are_told_for_the_account_alone():
+    """Route changes: there was no /analytics."""
+    assert paths(feed("viewers", api_version="v1.10")) == ["/api/v1.10/usage/accounts/live"]
+    live = {"account": {"unique_viewers": 7, "countries": [{"code": "US", "unique_viewers": 4}]}}
+    assert told(answer("viewers", "/live", live, api_version="v1.10")) == {
+        ("media_viewers", "all"): 7,
+        ("media_country_viewers", "all", "US"): 4,
+    }
+
+
+def test_before_1_11_single_streams_have_to_be_named():
+    assert not paths(feed("stream_viewers", api_version="v1.10"))
+    named = feed("stream_viewers", api_version="v1.10", streams=("a",))
+    assert paths(named) == [
+        "/api/v1.10/usage/vod_streams/a/live",
+        "/api/v1.10/usage/stream_targets/a/live",
+    ]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version_is_in_every_path(version):
+    for name in PROVIDER.feed_names:
+        every = paths(feed(name, api_version=version, streams=("a",)))
+        assert every
+        assert all(path.startswith(f"/api/{version}/") for path in every)
+
+
+# --- Viewers --------------------------------------------------------------------------------------
+
+
+def test_viewers_of_the_account_are_broken_down():
+    account = {
+        "viewers": 9,
+        "countries": [{"code": "us", "viewers": 4}, {"code": None, "viewers": 1}, {"viewers": 2}],
+        "renditions": [{"name": 720, "viewers": 5}, {"name": "720", "viewers": 1}],
+        "devices": [{"name": "Desktop", "viewers": 7}, {"name": None, "viewers": 1}],
+    }
+    found = answer("viewers", "/account", {"account": account})
+    assert told(found) == {
+        ("media_viewers", "all"): 9,
+        ("media_country_viewers", "all", "US"): 4,
+        ("media_country_viewers", "all", "unknown"): 3,
+        ("media_rendition_viewers", "all", "720"): 6,
+        ("media_device_viewers", "all", "Desktop"): 7,
+        ("media_device_viewers", "all", "unknown"): 1,
+    }
+    assert {level.merge for level in found.levels} == {"greatest"}, "unique viewers never add up"
+
+
+def test_a_breakdown_that_was_not_given_is_no_sample():
+    found = answer("viewers", "/account", {"account": {"viewers": 0, "countries": None}})
+    assert told(found) == {("media_viewers", "all"): 0}
+
+
+def test_the_account_is_asked_for_its_breakdowns():
+    """Breakdowns are absent unless they are asked for; without from and to it is now."""
+    request = request_to(feed("viewers"), "/account")
+    assert request.params == (("include", "countries,renditions,devices"),)
+
+
+@pytest.mark.parametrize(("resource", "kind"), [("live_streams", "live"), ("vod_streams", "vod")])
+def test_lists_of_viewers_tell_the_kind_of_their_streams(resource, kind):
+    found = answer("viewers", f"/{resource}", {resource: [{"id": "a", "viewers": 3}]})
+    assert told(found) == {("media_stream_viewers", kind, "a"): 3}
+    assert {level.merge for level in found.levels} == {"greatest"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "document"),
+    [
+        ("/account", {}),
+        ("/account", {"account": {}}),
+        ("/account", {"account": {"viewers": -1}}),
+        ("/account", {"account": {"viewers": 1, "countries": [{"code": "US"}]}}),
+        ("/live_streams", {"vod_streams": []}),
+        ("/vod_streams", {"vod_streams": [{"id": "a"}]}),
+    ],
+)
+def test_viewers_that_are_missing_are_refused(ending, document):
+    with pytest.raises((SchemaError, msgspec.ValidationError)):
+        answer("viewers", ending, document)
+
+
+def test_streams_that_are_not_named_come_from_the_lists_of_viewers():
+    viewers, streams = PROVIDER.feeds(["viewers", "stream_viewers"], DEFAULTS)
+    asked = list(streams.requests(ASK))
+    assert {each.identity for each in asked} <= {each.identity for each in viewers.requests(ASK)}
+    listed = json.dumps({"live_streams": [{"id": "a", "viewers": 3}]}).encode()
+    found = streams.parse(request_to(streams, "/live_streams"), listed, ASK)
+    assert not found.levels
+    (detail,) = found.follow
+    assert detail.path == "/api/v1.11/analytics/viewers/live_streams/a"
+    assert detail.params == (("include", "countries,renditions"),)
+
+
+def test_named_streams_are_asked_for_as_both_kinds_and_unknown_ones_are_done_without():
+    named = feed("stream_viewers", streams=("a b", "a b"))
+    requests = list(named.requests(ASK))
+    root = "/api/v1.11/analytics/viewers"
+    assert [each.path for each in requests] == [
+        f"{root}/vod_streams/a%20b",
+        f"{root}/live_streams/a%20b",
+    ]
+    assert named.refused(requests[0], NotFoundError()) == ()
+    assert named.refused(requests[0], ForbiddenError()) is None
+    assert (
+        feed("stream_viewers").refused(
+            request_to(feed("stream_viewers"), "/vod_streams"), NotFoundError()
+        )
+        is None
+    )
+
+
+def test_a_single_stream_is_told_by_country_and_rendition():
+    audience = {
+        "id": "other",
+        "viewers": 5,
+        "countries": [{"code": "US", "viewers": 4}],
+        "renditions": [{"name": 720, "viewers": 5}],
+    }
+    found = answer("stream_viewers", "/a", {"live_stream": audience}, streams=("a",))
+    assert told(found) == {
+        ("media_stream_country_viewers", "vod", "a", "US"): 4,
+        ("media_stream_rendition_viewers", "vod", "a", "720"): 5,
+    }
+    assert {level.merge for level in found.levels} == {"greatest"}
+
+
+# --- The provider ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, "ERR-401-FeatureNotEnabled", "forbidden"),
+        (401, "ERR-401-BadAccountStatus", "forbidden"),
+        (401, "ERR-401-TrialExceeded", "forbidden"),
+        (401, "ERR-401-ExpiredToken", None),
+        (401, "ERR-401-InvalidToken", None),
+        (401, None, None),
+        (403, "ERR-401-TrialExceeded", None),
+    ],
+)
+def test_a_401_is_not_always_about_the_token(status, code, reason):
+    body = json.dumps({"meta": {"status": status, "code": code, "title": "…"}}).encode()
+    assert PROVIDER.classify(status, body) == reason
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"\xff", b'{"meta":null}'])
+def test_a_401_that_cannot_be_read_is_about_the_token(body):
+    assert PROVIDER.classify(401, body) is None
+
+
+def test_the_provider_signs_in_with_its_token_and_says_that_it_speaks_json():
+    assert PROVIDER.url == "https://api.video.wowza.com"
+    assert PROVIDER.authentication == (BearerToken(),)
+    assert PROVIDER.headers == {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize("name", PROVIDER.feed_names)
+def test_equal_asks_give_equal_requests(name):
+    polled = feed(name)
+    assert polled.name == name
+    assert list(polled.requests(ASK)) == list(polled.requests(ASK))
+    assert bool(polled.resolutions) == any(each.type == "counter" for each in polled.measures)

@@ -1,0 +1,116 @@
+"""Amounts, instants and labels are read exactly or refused."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from exporter import reading
+from exporter.errors import SchemaError
+from exporter.model import LARGEST_AMOUNT
+
+
+@pytest.mark.parametrize(
+    ("value", "scale", "parts"),
+    [
+        (0, 1, 0),
+        (10.472, 1000, 10472),
+        (0.1, 60_000, 6000),
+        (1.0005, 1000, 1000),  # half to even, of the decimal that was written
+        (1.0645, 1000, 1064),  # … while its nearest float is above the half
+        (1e3, 1, 1000),
+        (LARGEST_AMOUNT, 1, LARGEST_AMOUNT),
+    ],
+)
+def test_an_amount_is_scaled_as_it_was_written(value, scale, parts):
+    assert reading.amount(value, scale=scale, path="$") == parts
+
+
+@given(some.integers(0, LARGEST_AMOUNT // 1000))
+def test_whole_amounts_are_exact(value):
+    assert reading.amount(value, scale=1000, path="$") == value * 1000
+
+
+@pytest.mark.parametrize(
+    ("value", "scale"),
+    [
+        (-1, 1),
+        (-0.001, 1),
+        (LARGEST_AMOUNT + 1, 1),
+        (LARGEST_AMOUNT, 1000),
+        (math.inf, 1),
+        (math.nan, 1),
+    ],
+)
+def test_an_impossible_amount_is_refused_with_its_path(value, scale):
+    with pytest.raises(SchemaError, match=r"^\$\.data\.bytesIn: "):
+        reading.amount(value, scale=scale, path="$.data.bytesIn")
+
+
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf])
+def test_an_impossible_level_is_refused(value):
+    with pytest.raises(SchemaError):
+        reading.level(value, path="$")
+
+
+def test_a_level_keeps_its_type():
+    assert reading.level(0.25, path="$") == 0.25
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [
+        ("2021-08-10T05:16:31.494Z", 1628572591494),
+        ("2021-08-10T05:16:31.494999999Z", 1628572591494),
+        ("2021-08-10T07:16:31+02:00", 1628572591000),
+        ("2021-08-10T05:16:31", 1628572591000),
+        ("2021-08-10", 1628553600000),
+        (1628572591494, 1628572591494),
+    ],
+)
+def test_instants_are_utc_and_cut_to_milliseconds(text, milliseconds):
+    assert reading.milliseconds(text, path="$") == milliseconds
+    assert reading.instant(text, path="$") == milliseconds // 1000
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2022-01-26T12:60:00Z", -1, math.inf])
+def test_what_is_no_instant_is_refused(text):
+    with pytest.raises(SchemaError, match=r"^\$\.at: "):
+        reading.instant(text, path="$.at")
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(None, "unknown"), ("", "unknown"), ("  ", "unknown"), (" a b ", "a b"), (720, "720")],
+)
+def test_labels_name_what_the_vendor_leaves_out(value, label):
+    assert reading.label(value) == label
+
+
+@pytest.mark.parametrize(
+    ("value", "country"),
+    [
+        ("us", "US"),
+        ("DE", "DE"),
+        (" France ", "France"),
+        ("ÖÄ", "ÖÄ"),
+        ("1A", "1A"),
+        ("", "unknown"),
+    ],
+)
+def test_two_letters_are_a_country_code_and_anything_else_a_name(value, country):
+    assert reading.country(value) == country
+
+
+@pytest.mark.parametrize("text", ["-1", "9007199254740993", "true", '"1"', "1.5"])
+def test_whole_amounts_are_checked_while_decoding(text):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(text, type=reading.Whole)
+
+
+@pytest.mark.parametrize("text", ["-0.5", "1e17", "9007199254740993", "null"])
+def test_numbers_are_checked_while_decoding(text):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(text, type=reading.Number)
