@@ -1,0 +1,32 @@
+"""The configuration file: `load` reads it, the dataclasses hold it, `redacted` shows it.
+
+durations   how lengths of time are written
+nodes       YAML that knows its lines
+kinds       the kinds of value
+fields      every key, as data
+reading     values and faults; accounts and reader put it all together
+"""
+
+from exporter.config.reader import load
+from exporter.config.redaction import redacted
+from exporter.config.settings import (
+    Account,
+    AppCredential,
+    BearerCredential,
+    Config,
+    LedgerSettings,
+    Limits,
+    Polling,
+)
+
+__all__ = [
+    "Account",
+    "AppCredential",
+    "BearerCredential",
+    "Config",
+    "LedgerSettings",
+    "Limits",
+    "Polling",
+    "load",
+    "redacted",
+]

@@ -1,0 +1,259 @@
+"""Every key as data, from which reader, documentation and JSON schema are made.
+
+A new section takes a row in `SECTIONS`, its dataclass in `settings`, and a field of `Config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from exporter.config import durations
+from exporter.config.kinds import Choice, Count, Duration, File, Flag, Kind, Many, Text, Url
+from exporter.config.settings import LedgerSettings, Limits, Polling
+from exporter.model import BearerToken, ClientCredentials, Option, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key. `into` is the name of its setting where that differs.
+
+    `default` is written as it would be in the file. None means that there is no fixed one;
+    `default_help` then says in Markdown what holds instead.
+    """
+
+    key: str
+    kind: Kind | Many
+    help: str
+    default: str | None = None
+    default_help: str = ""
+    into: str = ""
+    required: bool = False
+
+
+def _settled(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:  # noqa: ARG001
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A mapping at the top level, read into `settings(**values)`.
+
+    `settle` sees all values once each is right by itself, together with the keys that were
+    given; it may change defaults, and returns a fault for each key that contradicts another.
+    """
+
+    key: str
+    settings: Callable[..., object]
+    help: str
+    fields: tuple[Field, ...]
+    settle: Callable[[dict[str, Any], frozenset[str]], dict[str, str]] = field(default=_settled)
+
+
+SHORT_CADENCE_SECONDS = 120
+"""Below this the default delay is a fifteenth of the cadence, so that it stays a small part."""
+
+
+def _settled_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:
+    cadence = values["cadence_seconds"]
+    if "delay" not in given and cadence < SHORT_CADENCE_SECONDS:
+        values["delay_seconds"] = cadence // 15
+    if values["delay_seconds"] >= cadence:
+        found = durations.written(values["delay_seconds"])
+        limit = durations.written(cadence)
+        return {"delay": f"expected less than the cadence, which is {limit}; found {found}"}
+    return {}
+
+
+SECTIONS = (
+    Section(
+        "polling",
+        Polling,
+        "When and how vendors are asked; the same for every account.",
+        (
+            Field(
+                "cadence",
+                Duration("1s", "1d", "15m"),
+                "Time between two polls. They start at its multiples in UTC, plus `delay`, plus"
+                " an offset that differs between accounts, of at most a twentieth of it."
+                " Vendors publish at :00, :15, :30 and :45.",
+                "15m",
+                into="cadence_seconds",
+            ),
+            Field(
+                "delay",
+                Duration("0s", "1d", "60s"),
+                "How long after a multiple of the cadence polls start, so that the vendor has"
+                " published. Less than the cadence; when it is not given and the cadence is"
+                " under 2m, a fifteenth of that.",
+                "60s",
+                into="delay_seconds",
+            ),
+            Field(
+                "history",
+                Duration("1s", "10y", "1d", unlimited="max"),
+                "How far back the very first poll of a feed or a stream reaches; `max` for"
+                " everything that the vendor keeps.",
+                "1d",
+                into="history_seconds",
+            ),
+            Field(
+                "timeout",
+                Duration("1ms", "1h", "30s", fractions=True),
+                "Time that one HTTP request may take.",
+                "30s",
+                into="timeout_seconds",
+            ),
+            Field(
+                "concurrency",
+                Count(1, 1000),
+                "Requests of one account in flight at the same time.",
+                "8",
+            ),
+        ),
+        _settled_polling,
+    ),
+    Section(
+        "ledger",
+        LedgerSettings,
+        "The file that remembers what was counted. Deleting it starts every counter anew.",
+        (
+            Field(
+                "path",
+                File(),
+                "The SQLite database; created when missing.",
+                "./usage.db",
+            ),
+            Field(
+                "retention",
+                Duration("3d", "100y", "400d"),
+                "Closed buckets older than this are folded into the totals. Not under 3d, since"
+                " vendors still revise the last two days.",
+                "400d",
+                into="retention_seconds",
+            ),
+        ),
+    ),
+    Section(
+        "limits",
+        Limits,
+        "Bounds on what a vendor can make of an account.",
+        (
+            Field(
+                "streams",
+                Count(1, 10_000_000),
+                'Streams of an account beyond this many are summed under `stream="__other__"`.',
+                "10000",
+            ),
+        ),
+    ),
+)
+
+ACCOUNTS = Field(
+    "accounts", Many(Text("an account"), empty=False), "What is polled.", required=True
+)
+
+NAME = Field(
+    "name",
+    Text("1 to 128 printable characters", r"[^\x00-\x1f\x7f]{1,128}"),
+    "The `account` label; unique.",
+    required=True,
+)
+
+_SOURCES: Mapping[str, tuple[Kind, str]] = {
+    "file": (File(secret=True), "File that holds"),
+    "env": (
+        Text("the name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*", secret=True),
+        "Environment variable that holds",
+    ),
+}
+
+_STEMS = {
+    "credentials": "the API token",
+    "app_key": "the app's key",
+    "app_secret": "the app's secret",
+}
+
+
+def stems(way: BearerToken | ClientCredentials) -> tuple[str, ...]:
+    """What a way to sign in needs; each is the key of a source without its `_file` or `_env`."""
+    return ("credentials",) if isinstance(way, BearerToken) else ("app_key", "app_secret")
+
+
+def sources(stem: str) -> tuple[str, ...]:
+    """The keys that can say where `stem` is read; an account has one of them."""
+    return tuple(f"{stem}_{source}" for source in _SOURCES)
+
+
+def credential_keys(provider: Provider) -> tuple[str, ...]:
+    """Every key that signing in to the provider may take."""
+    return tuple(
+        key for way in provider.authentication for stem in stems(way) for key in sources(stem)
+    )
+
+
+def credential_combinations(provider: Provider) -> tuple[tuple[str, ...], ...]:
+    """The sets of keys of which an account has exactly one."""
+    return tuple(
+        keys
+        for way in provider.authentication
+        for keys in product(*(sources(stem) for stem in stems(way)))
+    )
+
+
+def option_default(option: Option) -> str | bool | tuple[str, ...]:
+    """The option's default, an empty one of its own type when it has none."""
+    if option.default == "" and option.type != "string":
+        return () if option.type == "strings" else False
+    return option.default
+
+
+def account_fields(provider: Provider) -> tuple[Field, ...]:
+    """The keys of an account with the provider."""
+    urls = [
+        Field("url", Url(), "The vendor's API.", provider.url),
+        Field("auth_url", Url(), "Where its tokens are fetched.", provider.auth_url),
+    ]
+    credentials = []
+    for key in credential_keys(provider):
+        stem, _, source = key.rpartition("_")
+        kind, holds = _SOURCES[source]
+        credentials.append(Field(key, kind, f"{holds} {_STEMS[stem]}."))
+    return (
+        NAME,
+        Field("provider", Choice((provider.name,)), "The vendor.", required=True),
+        *urls[: 1 if provider.auth_url is None else 2],
+        *credentials,
+        Field(
+            "feeds",
+            Many(Choice(provider.feed_names), empty=False),
+            "What is polled.",
+            default_help=_code(provider.default_feeds),
+        ),
+        *(
+            Field(option.key, _option_kind(option), option.help, default_help=_written(option))
+            for option in provider.options
+        ),
+    )
+
+
+def _option_kind(option: Option) -> Kind | Many:
+    text: Kind = Choice(option.choices) if option.choices else Text("text")
+    kinds: Mapping[str, Kind | Many] = {
+        "string": text,
+        "strings": Many(text),
+        "boolean": Flag(),
+    }
+    return kinds[option.type]
+
+
+def _written(option: Option) -> str:
+    default = option_default(option)
+    return f"`{str(default).lower()}`" if isinstance(default, bool) else _code(default)
+
+
+def _code(default: str | tuple[str, ...]) -> str:
+    written = default if isinstance(default, str) else f"[{', '.join(default)}]"
+    return f"`{written}`" if written else ""

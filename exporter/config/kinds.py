@@ -1,0 +1,255 @@
+"""The kinds of value that keys take: how each is read, described and written as a JSON schema.
+
+`read` raises `Unfit` with one line that says what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+from urllib.parse import urlsplit
+
+import yaml
+
+from exporter.config import durations, nodes
+
+
+class Unfit(Exception):
+    """A value is not of its kind."""
+
+
+class Kind(Protocol):
+    """One kind of scalar."""
+
+    @property
+    def expected(self) -> str:
+        """What a value of this kind is, as in 'expected …'."""
+
+    def read(self, node: yaml.Node) -> object:
+        """The value; raises Unfit."""
+
+    def schema(self) -> dict[str, object]:
+        """A JSON schema that accepts at least what `read` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list without repetitions of one kind of scalar. (`exporter.config.reader` reads it.)"""
+
+    kind: Kind
+    empty: bool = True
+
+    @property
+    def expected(self) -> str:
+        return f"a list; each entry {self.kind.expected}"
+
+    def schema(self) -> dict[str, object]:
+        items = {"type": "array", "uniqueItems": True, "items": self.kind.schema()}
+        return items if self.empty else {**items, "minItems": 1}
+
+
+def unfit(kind: Kind, node: yaml.Node, *, secret: bool = False) -> Unfit:
+    """That `node` is not of the kind; the content of a secret one is not shown."""
+    found = nodes.kind(node) if secret else nodes.found(node)
+    return Unfit(f"expected {kind.expected}; found {found}")
+
+
+def text_of(kind: Kind, node: yaml.Node, *, secret: bool = False) -> str:
+    """The text that a node is; Unfit for one that YAML takes for a number, a date, …"""
+    if nodes.tag(node) == "str":
+        return nodes.scalar(node)
+    fault = unfit(kind, node, secret=secret)
+    if not secret and nodes.kind(node) in {"a number", "a date", "true or false"}:
+        fault = Unfit(f"{fault}, which is {nodes.kind(node)} to YAML unless quoted")
+    raise fault
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean …?`, or nothing when no word is near."""
+    matches = difflib.get_close_matches(word[:100].lower(), words, n=1)
+    return f"; did you mean {matches[0]}?" if matches else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time; read into seconds, a whole number of them unless `fractions`.
+
+    `unlimited` is a word that stands for no limit and is read into None.
+    """
+
+    least: str
+    most: str
+    example: str
+    fractions: bool = False
+    unlimited: str | None = None
+
+    @property
+    def expected(self) -> str:
+        word = f", or {self.unlimited}" if self.unlimited else ""
+        whole = "" if self.fractions else " of whole seconds"
+        return f"a duration{whole} from {self.least} to {self.most}, such as {self.example}{word}"
+
+    def read(self, node: yaml.Node) -> int | float | None:
+        text = nodes.scalar(node)
+        if self.unlimited is not None and text == self.unlimited:
+            return None
+        if text.isdecimal() and text != "0":
+            raise Unfit(f"{unfit(self, node)}, without a unit")
+        if nodes.tag(node) != "str" and text != "0":
+            raise unfit(self, node)
+        try:
+            length = durations.milliseconds(text)
+        except ValueError:
+            raise unfit(self, node) from None
+        whole, rest = divmod(length, 1000)
+        bounds = durations.milliseconds(self.least), durations.milliseconds(self.most)
+        if not bounds[0] <= length <= bounds[1] or (rest and not self.fractions):
+            raise unfit(self, node)
+        return length / 1000 if self.fractions else whole
+
+    def schema(self) -> dict[str, object]:
+        text = {"type": "string", "pattern": f"^({durations.PATTERN})$"}
+        others: list[object] = [] if self.unlimited is None else [{"const": self.unlimited}]
+        if durations.milliseconds(self.least) == 0:
+            others.append({"enum": [0, "0"]})
+        return {"anyOf": [text, *others]} if others else {**text}
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A whole number."""
+
+    least: int
+    most: int
+
+    @property
+    def expected(self) -> str:
+        return f"a whole number from {self.least} to {self.most}"
+
+    def read(self, node: yaml.Node) -> int:
+        text = nodes.scalar(node)
+        # Decimal digits only: YAML 1.1 reads 010 as 8, and 1:30 as 90.
+        if nodes.tag(node) != "int" or re.fullmatch("0|[1-9][0-9]{0,18}", text) is None:
+            raise unfit(self, node)
+        if not self.least <= int(text) <= self.most:
+            raise unfit(self, node)
+        return int(text)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    @property
+    def expected(self) -> str:
+        return "true or false"
+
+    def read(self, node: yaml.Node) -> bool:
+        # The words of YAML 1.1; unquoted, they cannot mean anything else under such a key.
+        words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+        value = words.get(nodes.scalar(node).lower())
+        if nodes.tag(node) != "bool" or value is None:
+            raise unfit(self, node)
+        return value
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Printable text that `pattern` matches as a whole; a `secret` one is never quoted."""
+
+    expected: str
+    pattern: str = r"[^\x00-\x1f\x7f]+"
+    secret: bool = False
+
+    def read(self, node: yaml.Node) -> str:
+        text = text_of(self, node, secret=self.secret)
+        blank = not text.isprintable() or not text.strip()
+        if blank or re.fullmatch(self.pattern, text) is None:
+            raise unfit(self, node, secret=self.secret)
+        return text
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The path of a file, as it is written.
+
+    A `secret` file's is not quoted: the credential itself may have been pasted in its place.
+    """
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "the path of a file"
+
+    def read(self, node: yaml.Node) -> Path:
+        return Path(Text(self.expected, secret=self.secret).read(node))
+
+    def schema(self) -> dict[str, object]:
+        return Text(self.expected).schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """The address of an API, without a final slash. Never quoted: it may hold a password."""
+
+    pattern: ClassVar[str] = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
+
+    @property
+    def expected(self) -> str:
+        return "an http or https address without user, query or fragment"
+
+    def read(self, node: yaml.Node) -> str:
+        text = text_of(self, node, secret=True)
+        if not text.isprintable():
+            raise unfit(self, node, secret=True)
+        if re.fullmatch(self.pattern, text) is None:
+            parts = (("?", "a query"), ("#", "a fragment"), ("@", "a user or password"))
+            named = [name for sign, name in parts if sign in text]
+            if named and re.match("https?://", text):
+                raise Unfit(f"expected {self.expected}; found one with {' and '.join(named)}")
+            raise unfit(self, node, secret=True)
+        try:
+            address = urlsplit(text)
+            valid = bool(address.hostname) and address.port != 0
+        except ValueError:  # brackets that are not IPv6, a port that is not a number
+            valid = False
+        if not valid:
+            raise Unfit(f"expected {self.expected}; its host or port is not valid")
+        return text.rstrip("/")
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "format": "uri", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of some words."""
+
+    choices: tuple[str, ...]
+
+    @property
+    def expected(self) -> str:
+        return "one of " + ", ".join(self.choices)
+
+    def read(self, node: yaml.Node) -> str:
+        text = text_of(self, node)
+        if text not in self.choices:
+            raise Unfit(f"{unfit(self, node)}{nearest(text, self.choices)}")
+        return text
+
+    def schema(self) -> dict[str, object]:
+        return {"enum": list(self.choices)}

@@ -1,0 +1,70 @@
+"""The running configuration, fit to be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+from exporter.config import durations, fields
+from exporter.config.kinds import Duration
+from exporter.config.settings import Account, AppCredential, Config
+from exporter.credentials import CredentialSource, FileCredential
+
+
+def redacted(config: Config) -> str:
+    """`config` as YAML, every default written out, which `load` reads as the same again.
+
+    It says where credentials come from, never what they are.
+    """
+    document: dict[str, object] = {
+        section.key: {
+            item.key: _written(item, getattr(getattr(config, section.key), item.into or item.key))
+            for item in section.fields
+        }
+        for section in fields.SECTIONS
+    }
+    document["accounts"] = [_account(account) for account in config.accounts]
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
+    return text
+
+
+def _written(item: fields.Field, value: object) -> object:
+    if isinstance(item.kind, Duration):
+        # Every None is a duration without a limit.
+        return durations.written(value) if isinstance(value, int | float) else item.kind.unlimited
+    return str(value) if isinstance(value, Path) else value
+
+
+def _account(account: Account) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "name": account.name,
+        "provider": account.provider.name,
+        "url": _without_secrets(account.url),
+    }
+    if account.auth_url is not None:
+        shown["auth_url"] = _without_secrets(account.auth_url)
+    if isinstance(account.credential, AppCredential):
+        shown |= _source("app_key", account.credential.key)
+        shown |= _source("app_secret", account.credential.secret)
+    else:
+        shown |= _source("credentials", account.credential.token)
+    shown["feeds"] = list(account.feeds)
+    for key, value in account.options.items():
+        if value != "":  # which a file cannot say otherwise than by leaving the key out
+            shown[key] = list(value) if isinstance(value, tuple) else value
+    return shown
+
+
+def _source(stem: str, source: CredentialSource) -> dict[str, object]:
+    if isinstance(source, FileCredential):
+        return {f"{stem}_file": str(source.path)}
+    return {f"{stem}_env": source.name}
+
+
+def _without_secrets(url: str) -> str:
+    """Files cannot hold such addresses; a command line or a provider might."""
+    address = urlsplit(url)
+    host = address.netloc.rpartition("@")[2]
+    return urlunsplit((address.scheme, host, address.path, "", ""))

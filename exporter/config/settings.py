@@ -1,0 +1,81 @@
+"""What a valid configuration says, every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from exporter.credentials import CredentialSource
+from exporter.model import Options, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class BearerCredential:
+    """A ready token."""
+
+    token: CredentialSource
+
+
+@dataclass(frozen=True, slots=True)
+class AppCredential:
+    """An app's key and secret, with which tokens are fetched."""
+
+    key: CredentialSource
+    secret: CredentialSource
+
+
+@dataclass(frozen=True, slots=True)
+class Polling:
+    """When and how vendors are asked. `delay_seconds` is less than `cadence_seconds`.
+
+    `history_seconds` is None where everything that the vendor keeps is wanted.
+    """
+
+    cadence_seconds: int
+    delay_seconds: int
+    history_seconds: int | None
+    timeout_seconds: float
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """Where the totals are kept, and for how long in detail. The path is absolute."""
+
+    path: Path
+    retention_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what an account can become."""
+
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account with a vendor.
+
+    URLs have no final slash. `auth_url` is None where the provider's is.
+    """
+
+    name: str
+    provider: Provider
+    url: str
+    auth_url: str | None
+    credential: BearerCredential | AppCredential
+    feeds: tuple[str, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole file. `warnings` are worth a log line each, in the form of faults."""
+
+    polling: Polling
+    ledger: LedgerSettings
+    limits: Limits
+    accounts: tuple[Account, ...]
+    path: Path
+    warnings: tuple[str, ...] = ()
