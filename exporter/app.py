@@ -1,0 +1,326 @@
+"""The composition root: builds everything out of a configuration, and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from exporter.client import Authenticator, BearerAuth, TokenAuth, VendorClient
+from exporter.collector import Collector, Tools, configured_streams
+from exporter.config import Account, AppCredential, Config, redacted
+from exporter.credentials import Watched
+from exporter.errors import ExporterError
+from exporter.exposition import AccountPage, Format, Page
+from exporter.ledger import Ledger
+from exporter.model import ClientCredentials, Feed, Request
+from exporter.publisher import Publisher
+from exporter.schedule import hold_seconds, offset_seconds
+from exporter.server import Server
+from exporter.status import AccountStatus
+from exporter.telemetry import AccountTelemetry, Telemetry
+from exporter.worker import Worker
+
+log = logging.getLogger(__name__)
+
+STOPPING_SECONDS = 3
+"""How long scrapes that are being answered may go on after the signal to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """What the command line says of the HTTP side."""
+
+    telemetry_path: str = "/metrics"
+    max_requests: int = 40
+    lifecycle: bool = False
+    created_timestamps: bool = False
+
+
+class Exporter:
+    """Every part, put together. Use `open`, then `once` or `serve`, then `close`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        ledger: Ledger,
+        worker: Worker,
+        clock: Callable[[], float],
+        created_timestamps: bool,
+        transport: httpx.AsyncBaseTransport | None,
+    ) -> None:
+        self._config = config
+        self._ledger = ledger
+        self._worker = worker
+        self._clock = clock
+        self._created_timestamps = created_timestamps
+        self._transport = transport
+        self._telemetry = Telemetry(
+            clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
+        )
+        self._publisher = Publisher(worker=worker, telemetry=self._telemetry)
+        self._clients: list[VendorClient] = []
+        self.collectors: list[Collector] = []
+
+    @classmethod
+    async def open(
+        cls,
+        config: Config,
+        *,
+        clock: Callable[[], float] = time.time,
+        created_timestamps: bool = False,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> Exporter:
+        """Read the credentials, open the ledger, and publish what it holds.
+
+        `transport` stands in for the network.
+
+        Raises an ExporterError, in one line, when any of it cannot be done.
+        """
+        authenticators = [_authenticator(account) for account in config.accounts]
+        worker = Worker()
+        try:
+            ledger = await worker.run(
+                Ledger.open,
+                config.ledger.path,
+                clock=clock,
+                hold_seconds=hold_seconds(config.polling.cadence_seconds),
+            )
+        except BaseException:
+            worker.close()
+            raise
+        exporter = cls(
+            config,
+            ledger=ledger,
+            worker=worker,
+            clock=clock,
+            created_timestamps=created_timestamps,
+            transport=transport,
+        )
+        try:
+            for account, authenticator in zip(config.accounts, authenticators, strict=True):
+                exporter.collectors.append(await exporter._collector(account, authenticator))
+            await exporter._show_accounts()
+        except BaseException:
+            await exporter.close()
+            raise
+        return exporter
+
+    async def close(self) -> None:
+        """Let go of connections and of the ledger."""
+        for client in self._clients:
+            await client.aclose()
+        await self._worker.run(self._ledger.close)
+        self._worker.close()
+
+    async def once(self) -> bool:
+        """Poll every account once; True if every feed succeeded."""
+        results = await asyncio.gather(*(collector.poll() for collector in self.collectors))
+        await self._publisher.publish()
+        return all(results)
+
+    async def serve(
+        self, sockets: Sequence[socket.socket], web: WebOptions, *, stop: asyncio.Event
+    ) -> None:
+        """Poll and answer until `stop` is set."""
+        server = Server(
+            self,
+            telemetry_path=web.telemetry_path,
+            max_requests=web.max_requests,
+            lifecycle=web.lifecycle,
+        )
+        http = _Uvicorn(
+            uvicorn.Config(
+                server,
+                http="httptools",
+                loop="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                timeout_keep_alive=75,
+                timeout_graceful_shutdown=STOPPING_SECONDS,
+            )
+        )
+        serving = asyncio.create_task(http.serve(sockets=list(sockets)))
+        polling = asyncio.create_task(self._poll())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((serving, polling, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            polling.cancel()
+            stopping.cancel()
+            http.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await polling
+            await serving
+
+    async def _poll(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for collector in self.collectors:
+                group.create_task(collector.run())
+
+    # Putting together.
+
+    async def _collector(self, account: Account, authenticator: Authenticator) -> Collector:
+        config = self._config
+        polling = config.polling
+        telemetry = AccountTelemetry(
+            provider=account.provider.name,
+            account=account.name,
+            feeds=account.feeds,
+            cadence_seconds=polling.cadence_seconds,
+            created_timestamps=self._created_timestamps,
+        )
+        client = VendorClient(
+            account=account.name,
+            provider=account.provider,
+            url=account.url,
+            auth=authenticator,
+            timeout_seconds=polling.timeout_seconds,
+            concurrency=polling.concurrency,
+            cadence_seconds=polling.cadence_seconds,
+            observe=telemetry,
+            transport=self._transport,
+            now=self._clock,
+        )
+        self._clients.append(client)
+
+        async def get(request: Request, feed: str, deadline: float) -> bytes:
+            return await client.get(request, feed=feed, deadline=deadline)
+
+        book = await self._worker.run(
+            self._ledger.book,
+            account.provider.name,
+            account.name,
+            feeds=account.feeds,
+            stream_limit=config.limits.streams,
+            first_streams=configured_streams(account),
+            reappears_after=2 * polling.cadence_seconds,
+        )
+        page = AccountPage(
+            book,
+            level_seconds=2 * polling.cadence_seconds,
+            created_timestamps=self._created_timestamps,
+        )
+        await self._worker.run(page.render_all, self._clock())
+        return Collector(
+            account=account,
+            feeds=account.provider.feeds(account.feeds, account.options),
+            discovery=_discovery(account),
+            get=get,
+            book=book,
+            page=page,
+            telemetry=telemetry,
+            tools=Tools(
+                self._ledger, self._worker, self._telemetry, self._clock, self._publisher.publish
+            ),
+            polling=polling,
+            delay_seconds=polling.delay_seconds
+            + offset_seconds(account.name, polling.cadence_seconds),
+            retention_seconds=config.ledger.retention_seconds,
+        )
+
+    async def _show_accounts(self) -> None:
+        self._telemetry.set_accounts([collector.telemetry for collector in self.collectors])
+        self._publisher.set_accounts(
+            [
+                (collector.account.provider.name, collector.account.name, collector.page)
+                for collector in self.collectors
+            ]
+        )
+        await self._publisher.publish()
+
+    # What the server asks.
+
+    @property
+    def accounts(self) -> tuple[tuple[str, str], ...]:
+        """All (provider, account) pairs."""
+        return self._publisher.accounts
+
+    def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
+        """The newest exposition."""
+        return self._publisher.page(format, accounts)
+
+    def status(self) -> tuple[AccountStatus, ...]:
+        """How every account stands."""
+        return tuple(collector.status() for collector in self.collectors)
+
+    def healthy(self) -> str | None:
+        """What is wrong with the poll loop, or None."""
+        cadence = self._config.polling.cadence_seconds
+        now = self._clock()
+        for collector in self.collectors:
+            if now - collector.beat > 2 * cadence + 300:
+                return f"The poll loop of account {collector.account.name} does not move."
+        return None
+
+    def ready(self) -> str | None:
+        """What is missing until every account can be shown, or None."""
+        waiting = [one.account.name for one in self.collectors if not one.ready]
+        return f"Not polled yet: {', '.join(waiting)}." if waiting else None
+
+    def configuration(self) -> str:
+        """The running configuration, redacted."""
+        return redacted(self._config)
+
+    async def reload(self) -> str | None:
+        """Not built in yet."""
+        return "Reloading is not supported yet; restart instead."
+
+    def now(self) -> float:
+        """The time."""
+        return self._clock()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to the command line."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _authenticator(account: Account) -> Authenticator:
+    """How the account signs in; raises CredentialError when a credential cannot be read."""
+    credential = account.credential
+    if isinstance(credential, AppCredential):
+        ways = account.provider.authentication
+        path = next(way.path for way in ways if isinstance(way, ClientCredentials))
+        key, secret = Watched(credential.key), Watched(credential.secret)
+        _try(account, key)
+        _try(account, secret)
+        return TokenAuth(key=key, secret=secret, url=f"{account.auth_url}{path}")
+    token = Watched(credential.token)
+    _try(account, token)
+    return BearerAuth(token)
+
+
+def _try(account: Account, credential: Watched) -> None:
+    try:
+        credential.secret()
+    except ExporterError as error:
+        raise type(error)(f"account {account.name}: {error}") from error
+
+
+def _discovery(account: Account) -> Feed | None:
+    """A feed that shows stream names, where the account wants them and some feed needs them."""
+    if account.options.get("discover") is not True:
+        return None
+    provider = account.provider
+    if not any(feed.needs_streams for feed in provider.feeds(account.feeds, account.options)):
+        return None
+    every: Mapping[str, Feed] = {
+        feed.name: feed for feed in provider.feeds(provider.feed_names, account.options)
+    }
+    return next((feed for feed in every.values() if feed.discovers), None)

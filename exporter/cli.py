@@ -1,0 +1,260 @@
+"""The command line: the only place that prints, and the only exit codes.
+
+0 done, 1 it failed and said why in one line, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import uvloop
+
+from exporter import demo, logs, options, providers
+from exporter.app import Exporter, WebOptions
+from exporter.collector import configured_streams
+from exporter.config import Config, load
+from exporter.cost import cost
+from exporter.errors import ConfigError, ExporterError, ServeError
+from exporter.exposition import Format
+from exporter.listening import listen, shown_address
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    chosen = options.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+        "serve": _serve,
+        "check-config": _check_config,
+        "once": _once,
+        "demo": _demo,
+        "emulate": _emulate,
+    }
+    try:
+        return commands[chosen.command](chosen)
+    except ConfigError as error:
+        for fault in error.faults:
+            _complain(fault)
+    except ExporterError as error:
+        _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has left: nothing to tell and nobody to tell it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _complain(line: str) -> None:
+    print(f"media-usage-exporter: {line}", file=sys.stderr)
+
+
+def _run(work: Awaitable[int]) -> int:
+    async def run() -> int:
+        return await work
+
+    return uvloop.run(run())
+
+
+# serve
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    logs.set_up(chosen.log_level, chosen.log_format)
+    config = _load(chosen)
+    listeners = _listen(chosen)
+    return _run(_polling_and_serving(config, listeners, _web(chosen)))
+
+
+async def _polling_and_serving(
+    config: Config, listeners: Sequence[socket.socket], web: WebOptions, ready: str = ""
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    exporter = await Exporter.open(config, created_timestamps=web.created_timestamps)
+    try:
+        if ready:
+            print(ready, flush=True)
+        await exporter.serve(listeners, web, stop=stop)
+    finally:
+        await exporter.close()
+    return 0
+
+
+def _load(chosen: argparse.Namespace) -> Config:
+    config = load(chosen.config_file, providers.load())
+    path = getattr(chosen, "ledger_path", "")
+    if path:
+        config = replace(config, ledger=replace(config.ledger, path=Path(path).absolute()))
+    return config
+
+
+def _listen(chosen: argparse.Namespace) -> list[socket.socket]:
+    listeners: list[socket.socket] = []
+    try:
+        listeners.extend(map(listen, chosen.web_listen_address))
+    except ServeError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _web(chosen: argparse.Namespace) -> WebOptions:
+    path: str = chosen.web_telemetry_path
+    if not path.startswith("/") or path in ("/", "/-/healthy", "/-/ready", "/-/reload", "/config"):
+        raise ServeError(
+            f"--web.telemetry-path {path}: expected a path of its own, such as /metrics"
+        )
+    return WebOptions(
+        telemetry_path=path,
+        max_requests=chosen.web_max_requests,
+        lifecycle=chosen.web_enable_lifecycle,
+        created_timestamps=chosen.web_created_timestamps,
+    )
+
+
+# check-config
+
+
+def _check_config(chosen: argparse.Namespace) -> int:
+    config = _load(chosen)
+    for warning in config.warnings:
+        print(f"warning: {warning}")
+    polling = config.polling
+    print(
+        f"{config.path}: {len(config.accounts)} accounts, polled every {polling.cadence_seconds} s"
+    )
+    total = 0
+    for account in config.accounts:
+        feeds = account.provider.feeds(account.feeds, account.options)
+        streams = configured_streams(account)
+        price = cost(
+            feeds,
+            streams=streams,
+            cadence_seconds=polling.cadence_seconds,
+            delay_seconds=polling.delay_seconds,
+        )
+        total += price.per_day
+        print(
+            f"  {account.name}: {account.provider.name} at {account.url};"
+            f" feeds {', '.join(account.feeds)}; {price.per_poll} requests a poll,"
+            f" {price.per_day} a day"
+        )
+    print(
+        f"{total} requests a day at least; further pages of long lists and found streams add to it"
+    )
+    return 0
+
+
+# once
+
+
+def _once(chosen: argparse.Namespace) -> int:
+    logs.set_up(chosen.log_level, chosen.log_format)
+    return _run(_poll_once(_load(chosen)))
+
+
+async def _poll_once(config: Config) -> int:
+    exporter = await Exporter.open(config)
+    try:
+        progress = asyncio.create_task(_tell_progress(exporter, time.monotonic()))
+        try:
+            succeeded = await exporter.once()
+        finally:
+            progress.cancel()
+            if sys.stderr.isatty():
+                print("\r\033[K", end="", file=sys.stderr, flush=True)
+        for chunk in exporter.page(Format.TEXT, None).plain:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.flush()
+        for account in exporter.status():
+            for feed in account.feeds:
+                if feed.state == "failing":
+                    _complain(f"{account.name}: {feed.name}: {feed.reason}: {feed.error}")
+    finally:
+        await exporter.close()
+    return 0 if succeeded else 1
+
+
+async def _tell_progress(exporter: Exporter, started: float) -> None:
+    """One line on a terminal that says how far the poll has come."""
+    while sys.stderr.isatty():
+        feeds = [feed for account in exporter.status() for feed in account.feeds]
+        done = sum(feed.state != "waiting" for feed in feeds)
+        seconds = time.monotonic() - started
+        print(
+            f"\r\033[K{done} of {len(feeds)} feeds polled, {seconds:.0f} s",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        await asyncio.sleep(0.2)
+
+
+# demo and emulate
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    logs.set_up(chosen.log_level, chosen.log_format)
+    return _run(_demonstrate(chosen, _listen(chosen), _web(chosen)))
+
+
+async def _demonstrate(
+    chosen: argparse.Namespace, listeners: Sequence[socket.socket], web: WebOptions
+) -> int:
+    emulated = demo.emulators(seed=chosen.seed, publish_seconds=demo.DEMO_CADENCE_SECONDS)
+    with demo.workplace() as folder:
+        async with demo.listening(emulated, listen("127.0.0.1:0")) as address:
+            file = folder / "config.yaml"
+            file.write_text(
+                demo.configuration(
+                    address,
+                    folder,
+                    emulated,
+                    cadence_seconds=demo.DEMO_CADENCE_SECONDS,
+                    every_feed=True,
+                )
+            )
+            config = load(file, providers.load())
+            base = f"http://{shown_address(listeners[0])}"
+            return await _polling_and_serving(
+                config,
+                listeners,
+                web,
+                f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
+                f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
+                "\nCtrl+C ends it.",
+            )
+
+
+def _emulate(chosen: argparse.Namespace) -> int:
+    logs.set_up(chosen.log_level, chosen.log_format)
+    return _run(_emulating(chosen, listen(chosen.listen_address)))
+
+
+async def _emulating(chosen: argparse.Namespace, listener: socket.socket) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    emulated = demo.emulators(seed=chosen.seed, publish_seconds=900, faults=chosen.fault)
+    with demo.workplace() as folder:
+        async with demo.listening(emulated, listener) as address:
+            print(
+                demo.configuration(
+                    address, Path(folder), emulated, cadence_seconds=60, every_feed=False
+                ),
+                flush=True,
+            )
+            await stop.wait()
+    return 0

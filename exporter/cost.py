@@ -1,0 +1,71 @@
+"""What polling an account costs: how many requests a poll and a day take, before any paging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exporter.asking import questions
+from exporter.ledger import FeedState
+from exporter.model import DAY, HOUR, Feed, Request
+
+_A_MIDNIGHT = 20_000 * DAY
+_MOST_TICKS = 1440
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Requests of an ordinary poll, and of a day with its one longer look back.
+
+    Lists longer than one page and details of what they list come on top: only the vendor knows
+    how many there are.
+    """
+
+    per_poll: int
+    per_day: int
+
+
+def cost(
+    feeds: Sequence[Feed], *, streams: Sequence[str], cadence_seconds: int, delay_seconds: int
+) -> Cost:
+    """The cost of polling `feeds` together with these stream names known.
+
+    Identical requests of several feeds are made once, so the sum of single feeds' costs may be
+    higher than that of all.
+    """
+    ticks = min(DAY // cadence_seconds, _MOST_TICKS) or 1
+    start = _A_MIDNIGHT + HOUR + delay_seconds
+    ordinary = [
+        len(_requests(feeds, streams, start + tick * cadence_seconds, cadence_seconds, False))
+        for tick in range(ticks)
+    ]
+    long = len(_requests(feeds, streams, start, cadence_seconds, True))
+    per_poll = max(ordinary)
+    polls = max(1.0, DAY / cadence_seconds)
+    per_day = round(sum(ordinary) / ticks * polls) - ordinary[0] + long
+    return Cost(per_poll, per_day)
+
+
+def _requests(
+    feeds: Sequence[Feed], streams: Sequence[str], now: int, cadence: int, revisit: bool
+) -> set[object]:
+    identities: set[object] = set()
+    for feed in feeds:
+        state = FeedState(
+            id=0,
+            name=feed.name,
+            polled_at=now - cadence,
+            revisited_at=None if revisit else now,
+            streams=dict.fromkeys(streams),
+        )
+        asked = questions(
+            feed,
+            state,
+            streams=streams,
+            now=now,
+            history_seconds=DAY,
+            cadence_seconds=cadence,
+        )
+        found: list[Request] = [request for ask in asked.asks for request in feed.requests(ask)]
+        identities.update(request.identity for request in found)
+    return identities

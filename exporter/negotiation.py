@@ -1,0 +1,85 @@
+"""What a client accepts, by RFC 9110 sections 12.5.1 and 12.5.3, with its preferences obeyed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from exporter.exposition import Format
+
+_OFFERS = (
+    (Format.TEXT, "text", "plain", "0.0.4"),
+    (Format.OPENMETRICS, "application", "openmetrics-text", "1.0.0"),
+)
+LONGEST_HEADER = 4096
+"""Longer ones say nothing that a scraper means; they are answered with the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    type: str
+    subtype: str
+    version: str | None
+    quality: float
+
+    def specificity(self, type: str, subtype: str, version: str) -> int:
+        """How closely this range names that format; 0 where it does not match."""
+        if (self.type, self.subtype) == ("*", "*"):
+            return 1
+        if self.type != type:
+            return 0
+        if self.subtype == "*":
+            return 2
+        if self.subtype != subtype or self.version not in (None, version):
+            return 0
+        return 3 if self.version is None else 4
+
+
+def choose_format(accept: str) -> Format:
+    """The format that the client likes best; text 0.0.4 when it has no wish that we can meet.
+
+    Of two that it likes equally, the one that it names more closely, then text.
+    """
+    ranges = [_range(part) for part in accept[:LONGEST_HEADER].split(",")]
+    best = (0.0, 0, Format.TEXT)
+    for offered, kind, subtype, version in _OFFERS:
+        matches = [(one.specificity(kind, subtype, version), one.quality) for one in ranges if one]
+        # The most specific range that matches decides, not the kindest one.
+        specificity, quality = max(matches, default=(0, 0.0))
+        if specificity and (quality, specificity) > best[:2]:
+            best = (quality, specificity, offered)
+    return best[2]
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether the client takes gzip: named, or by `*`, and not with q=0."""
+    qualities: dict[str, float] = {}
+    for part in accept_encoding[:LONGEST_HEADER].split(","):
+        coding, _, parameters = part.partition(";")
+        qualities[coding.strip().lower()] = _quality(parameters.split(";"))
+    return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0
+
+
+def _range(part: str) -> _Range | None:
+    media, *parameters = part.split(";")
+    kind, slash, subtype = media.strip().lower().partition("/")
+    if not slash:
+        return None
+    version = None
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "version":
+            version = value.strip().strip('"')
+    return _Range(kind, subtype, version, _quality(parameters))
+
+
+def _quality(parameters: list[str]) -> float:
+    """The value of `q`; 1 where there is none, 0 where it makes no sense."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "q":
+            try:
+                quality = float(value.strip())
+            except ValueError:
+                return 0.0
+            return quality if 0 <= quality <= 1 else 0.0
+    return 1.0

@@ -1,0 +1,85 @@
+"""Programs that are not Python, which tests hold this one against.
+
+What is missing is installed from Debian by root. In CI (`CI=true`) its absence is a failure,
+elsewhere the test is skipped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_LOCK = "media-usage-exporter-apt.lock"
+
+
+def promtool() -> Path:
+    """Checks rules, metrics and web configurations."""
+    return _program("prometheus", "promtool")
+
+
+def prometheus() -> Path:
+    """The server."""
+    return _program("prometheus", "prometheus")
+
+
+def alertmanager() -> Path:
+    """The server; Debian gives the program another name."""
+    return _program("prometheus-alertmanager", "prometheus-alertmanager", "alertmanager")
+
+
+def amtool() -> Path:
+    """Checks configurations and routes of the Alertmanager."""
+    return _program("prometheus-alertmanager", "amtool")
+
+
+@cache
+def _program(package: str, *names: str) -> Path:
+    path = _found(names)
+    why = "and only root on Debian can install it"
+    if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        why = _install(package, names)
+        path = _found(names)
+    if path is None:
+        text = f"{names[0]} (Debian package {package}) is missing, {why}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
+    return path
+
+
+def _found(names: tuple[str, ...]) -> Path | None:
+    return next((Path(found) for name in names if (found := shutil.which(name))), None)
+
+
+def _install(package: str, names: tuple[str, ...]) -> str:
+    """Install the package, one test process at a time; returns why it cannot be used."""
+    # RUNLEVEL=1 keeps packages from starting daemons.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    with (Path(tempfile.gettempdir()) / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _found(names):  # another process has installed it meanwhile
+            return ""
+        for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
+            try:
+                done = subprocess.run(
+                    ["apt-get", "-o", "DPkg::Lock::Timeout=60", *command],
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=90,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return f"and apt-get {command[0]} took too long"
+            if done.returncode:
+                last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                return f"and apt-get {command[0]} failed: {last}"
+    return "and its package does not hold it"
