@@ -130,7 +130,7 @@ def test_prometheus_sees_exactly_what_the_vendors_hold(
         emulators.faults.set("wowza", "503")
         born = int(time.time())
         emulators.world.add_stream(
-            "millicast", "streams", Stream("late-comer", "late comer", False, born)
+            "millicast", "live", Stream("late-comer", "late comer", False, born)
         )
         wait_for_polls(exporter, 2)
         success = {
