@@ -17,7 +17,7 @@ from exporter.client import Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.collector import Collector, Tools, configured_streams
 from exporter.config import Account, AppCredential, Config, redacted
 from exporter.credentials import Watched
-from exporter.errors import ExporterError
+from exporter.errors import ExporterError, ServeError
 from exporter.exposition import AccountPage, Format, Page
 from exporter.ledger import Ledger
 from exporter.model import ClientCredentials, Feed, Request
@@ -44,8 +44,44 @@ class WebOptions:
     created_timestamps: bool = False
 
 
+@dataclass(slots=True)
+class _Running:
+    """One account's parts, and the task that polls it."""
+
+    collector: Collector
+    client: VendorClient
+    task: asyncio.Task[None] | None = None
+
+    def start(self, cadence_seconds: float) -> None:
+        """Begin to poll."""
+        self.task = asyncio.create_task(self._poll(min(cadence_seconds, 60)))
+
+    async def _poll(self, pause_seconds: float) -> None:
+        """Poll for ever: a mistake of ours in one round must not end the others."""
+        while True:
+            try:
+                await self.collector.run()
+            except Exception:
+                log.exception(
+                    "poll loop broke off; it begins anew",
+                    extra={"account": self.collector.account.name},
+                )
+                await asyncio.sleep(pause_seconds)
+
+    async def stop(self) -> None:
+        """End polling, in the middle of a poll, too."""
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+            self.task = None
+
+
 class Exporter:
-    """Every part, put together. Use `open`, then `once` or `serve`, then `close`."""
+    """Every part, put together. Use `open`, then `once` or `serve`, then `close`.
+
+    `read_config` gives the configuration as it is on disk now, for reloading.
+    """
 
     def __init__(
         self,
@@ -56,6 +92,7 @@ class Exporter:
         clock: Callable[[], float],
         created_timestamps: bool,
         transport: httpx.AsyncBaseTransport | None,
+        read_config: Callable[[], Config] | None,
     ) -> None:
         self._config = config
         self._ledger = ledger
@@ -63,12 +100,14 @@ class Exporter:
         self._clock = clock
         self._created_timestamps = created_timestamps
         self._transport = transport
+        self._read_config = read_config
         self._telemetry = Telemetry(
             clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
         )
         self._publisher = Publisher(worker=worker, telemetry=self._telemetry)
-        self._clients: list[VendorClient] = []
-        self.collectors: list[Collector] = []
+        self._running: dict[str, _Running] = {}
+        self._reloading = asyncio.Lock()
+        self._serving = False
 
     @classmethod
     async def open(
@@ -78,14 +117,14 @@ class Exporter:
         clock: Callable[[], float] = time.time,
         created_timestamps: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
+        read_config: Callable[[], Config] | None = None,
     ) -> Exporter:
         """Read the credentials, open the ledger, and publish what it holds.
 
-        `transport` stands in for the network.
-
-        Raises an ExporterError, in one line, when any of it cannot be done.
+        `transport` stands in for the network. Raises an ExporterError, in one line, when any of
+        it cannot be done.
         """
-        authenticators = [_authenticator(account) for account in config.accounts]
+        authenticators = {account.name: _authenticator(account) for account in config.accounts}
         worker = Worker()
         try:
             ledger = await worker.run(
@@ -104,10 +143,11 @@ class Exporter:
             clock=clock,
             created_timestamps=created_timestamps,
             transport=transport,
+            read_config=read_config,
         )
         try:
-            for account, authenticator in zip(config.accounts, authenticators, strict=True):
-                exporter.collectors.append(await exporter._collector(account, authenticator))
+            for account in config.accounts:
+                await exporter._add(account, authenticators[account.name], appears_anew=False)
             await exporter._show_accounts()
         except BaseException:
             await exporter.close()
@@ -116,10 +156,15 @@ class Exporter:
 
     async def close(self) -> None:
         """Let go of connections and of the ledger."""
-        for client in self._clients:
-            await client.aclose()
+        for name in list(self._running):
+            await self._remove(name)
         await self._worker.run(self._ledger.close)
         self._worker.close()
+
+    @property
+    def collectors(self) -> tuple[Collector, ...]:
+        """All accounts, in the order of the configuration."""
+        return tuple(running.collector for running in self._running.values())
 
     async def once(self) -> bool:
         """Poll every account once; True if every feed succeeded."""
@@ -151,27 +196,30 @@ class Exporter:
                 timeout_graceful_shutdown=STOPPING_SECONDS,
             )
         )
+        self._serving = True
+        for running in self._running.values():
+            running.start(self._config.polling.cadence_seconds)
         serving = asyncio.create_task(http.serve(sockets=list(sockets)))
-        polling = asyncio.create_task(self._poll())
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait((serving, polling, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            polling.cancel()
+            self._serving = False
             stopping.cancel()
+            for running in self._running.values():
+                await running.stop()
             http.should_exit = True
-            with suppress(asyncio.CancelledError):
-                await polling
             await serving
-
-    async def _poll(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for collector in self.collectors:
-                group.create_task(collector.run())
 
     # Putting together.
 
-    async def _collector(self, account: Account, authenticator: Authenticator) -> Collector:
+    async def _add(
+        self, account: Account, authenticator: Authenticator, *, appears_anew: bool
+    ) -> None:
+        """Build an account's parts and show what the ledger holds of it.
+
+        `appears_anew` is for an account that was not on the page a moment ago.
+        """
         config = self._config
         polling = config.polling
         telemetry = AccountTelemetry(
@@ -193,7 +241,6 @@ class Exporter:
             transport=self._transport,
             now=self._clock,
         )
-        self._clients.append(client)
 
         async def get(request: Request, feed: str, deadline: float) -> bytes:
             return await client.get(request, feed=feed, deadline=deadline)
@@ -205,7 +252,7 @@ class Exporter:
             feeds=account.feeds,
             stream_limit=config.limits.streams,
             first_streams=configured_streams(account),
-            reappears_after=2 * polling.cadence_seconds,
+            reappears_after=0 if appears_anew else 2 * polling.cadence_seconds,
         )
         page = AccountPage(
             book,
@@ -213,7 +260,7 @@ class Exporter:
             created_timestamps=self._created_timestamps,
         )
         await self._worker.run(page.render_all, self._clock())
-        return Collector(
+        collector = Collector(
             account=account,
             feeds=account.provider.feeds(account.feeds, account.options),
             discovery=_discovery(account),
@@ -229,16 +276,80 @@ class Exporter:
             + offset_seconds(account.name, polling.cadence_seconds),
             retention_seconds=config.ledger.retention_seconds,
         )
+        running = self._running[account.name] = _Running(collector, client)
+        if self._serving:
+            running.start(polling.cadence_seconds)
+
+    async def _remove(self, name: str) -> None:
+        running = self._running.pop(name)
+        await running.stop()
+        await running.client.aclose()
 
     async def _show_accounts(self) -> None:
-        self._telemetry.set_accounts([collector.telemetry for collector in self.collectors])
+        collectors = self.collectors
+        self._telemetry.set_accounts([collector.telemetry for collector in collectors])
         self._publisher.set_accounts(
             [
                 (collector.account.provider.name, collector.account.name, collector.page)
-                for collector in self.collectors
+                for collector in collectors
             ]
         )
         await self._publisher.publish()
+
+    # Reloading.
+
+    async def reload(self) -> str | None:
+        """Take over the configuration and the credentials as they are on disk now.
+
+        Returns None, or in words why everything stays as it was. Accounts that did not change
+        are left alone, in the middle of a poll, too; what a changed one had begun to poll is
+        asked for again.
+        """
+        async with self._reloading:
+            try:
+                config, authenticators = self._read_anew()
+                await self._take_over(config, authenticators)
+            except ExporterError as error:
+                self._telemetry.reloaded(successful=False)
+                log.error(
+                    "reload failed; the old configuration stays in force",
+                    extra={"error": str(error)},
+                )
+                return str(error)
+            self._telemetry.reloaded(successful=True)
+            log.info("configuration reloaded", extra={"accounts": len(config.accounts)})
+            return None
+
+    def _read_anew(self) -> tuple[Config, dict[str, Authenticator]]:
+        if self._read_config is None:
+            raise ServeError("this configuration cannot be read anew")
+        config = self._read_config()
+        if config.ledger.path != self._config.ledger.path:
+            raise ServeError("ledger.path cannot be changed while running; restart instead")
+        return config, {account.name: _authenticator(account) for account in config.accounts}
+
+    async def _take_over(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
+        same_for_all = (config.polling, config.limits, config.ledger) == (
+            self._config.polling,
+            self._config.limits,
+            self._config.ledger,
+        )
+        wanted = {account.name: account for account in config.accounts}
+        kept: set[str] = set()
+        shown = set(self._running)
+        for name, running in list(self._running.items()):
+            if same_for_all and wanted.get(name) == running.collector.account:
+                kept.add(name)
+            else:
+                await self._remove(name)
+        self._config = config
+        self._ledger.hold_seconds = hold_seconds(config.polling.cadence_seconds)
+        for name, account in wanted.items():
+            if name not in kept:
+                await self._add(account, authenticators[name], appears_anew=name not in shown)
+        # In the order of the file again.
+        self._running = {name: self._running[name] for name in wanted}
+        await self._show_accounts()
 
     # What the server asks.
 
@@ -272,10 +383,6 @@ class Exporter:
     def configuration(self) -> str:
         """The running configuration, redacted."""
         return redacted(self._config)
-
-    async def reload(self) -> str | None:
-        """Not built in yet."""
-        return "Reloading is not supported yet; restart instead."
 
     def now(self) -> float:
         """The time."""

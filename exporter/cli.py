@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -71,20 +72,37 @@ def _serve(chosen: argparse.Namespace) -> int:
     logs.set_up(chosen.log_level, chosen.log_format)
     config = _load(chosen)
     listeners = _listen(chosen)
-    return _run(_polling_and_serving(config, listeners, _web(chosen)))
+    return _run(
+        _polling_and_serving(config, listeners, _web(chosen), read_config=partial(_load, chosen))
+    )
 
 
 async def _polling_and_serving(
-    config: Config, listeners: Sequence[socket.socket], web: WebOptions, ready: str = ""
+    config: Config,
+    listeners: Sequence[socket.socket],
+    web: WebOptions,
+    *,
+    read_config: Callable[[], Config],
+    announcement: str = "",
 ) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    exporter = await Exporter.open(config, created_timestamps=web.created_timestamps)
+    exporter = await Exporter.open(
+        config, created_timestamps=web.created_timestamps, read_config=read_config
+    )
+    reloads: set[asyncio.Task[str | None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(exporter.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
-        if ready:
-            print(ready, flush=True)
+        if announcement:
+            print(announcement, flush=True)
         await exporter.serve(listeners, web, stop=stop)
     finally:
         await exporter.close()
@@ -232,7 +250,8 @@ async def _demonstrate(
                 config,
                 listeners,
                 web,
-                f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
+                read_config=partial(load, file, providers.load()),
+                announcement=f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
                 f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
                 "\nCtrl+C ends it.",
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from exporter.asking import Questions, backlog_seconds, gap_piece, questions, stream_names
 from exporter.config.settings import Account, Polling
-from exporter.errors import LedgerWriteError, PollError, PollTimeoutError
+from exporter.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
 from exporter.exposition import AccountPage
 from exporter.fetch import Fetched, Round
 from exporter.ledger import Book, Ledger, Poll
@@ -258,6 +258,10 @@ class Collector:
             failure = PollTimeoutError("the poll took longer than the cadence")
         except (PollError, LedgerWriteError) as error:
             failure = error
+        except Exception as error:
+            # A mistake of ours, brought out by some answer, must not take other feeds along.
+            log.exception("unexpected error in a poll", extra=self._labels(feed.name))
+            failure = SchemaError(f"an answer could not be handled ({type(error).__name__})")
         finally:
             if feed.discovers:
                 self._names_known.set()

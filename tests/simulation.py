@@ -64,10 +64,10 @@ class Simulation:
         credential = self.folder / "credential"
         credential.write_text("demo")
         known = providers.load()
-        accounts: list[dict[str, Any]] = []
+        accounts: list[dict[str, object]] = []
         for name in self.providers:
             base = f"http://vendors/{name}" + ("/api" if name == "livepeer" else "")
-            account: dict[str, Any] = {"name": ACCOUNTS[name], "provider": name, "url": base}
+            account: dict[str, object] = {"name": ACCOUNTS[name], "provider": name, "url": base}
             if name == "dolby_media":
                 account |= {
                     "auth_url": base,
@@ -76,16 +76,16 @@ class Simulation:
                 }
             else:
                 account["credentials_file"] = str(credential)
-            options = dict(self.accounts.get(name, {}))
+            options: dict[str, object] = dict(self.accounts.get(name, {}))
             if options.get("feeds") == "all":
                 options["feeds"] = list(known[name].feed_names)
-            accounts.append(account | options)
+            accounts.append({**account, **options})
         path = self.folder / "config.yaml"
         path.write_text(
             yaml.safe_dump(
                 {
                     "polling": self.polling,
-                    "ledger": {"path": str(self.folder / "usage.db"), **self.ledger},
+                    "ledger": {"path": str(self.folder / "usage.db")} | self.ledger,
                     **({"limits": self.limits} if self.limits else {}),
                     "accounts": accounts,
                 }

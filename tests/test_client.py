@@ -456,7 +456,9 @@ def test_a_cancelled_request_is_counted_and_frees_its_place(client, observed):
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 304, 307, 308])
-@pytest.mark.parametrize("location", ["https://evil.test/", "/elsewhere", "https://evil.test:port/", None])
+@pytest.mark.parametrize(
+    "location", ["https://evil.test/", "/elsewhere", "https://evil.test:port/", None]
+)
 def test_a_redirect_is_an_error_and_the_credential_goes_nowhere_else(
     client, observed, code, location
 ):
@@ -611,7 +613,7 @@ class TokenVendor(httpx.AsyncBaseTransport):
         self.hosts.append(request.url.host)
         authorization = request.headers["authorization"]
         if self.slow:
-            await asyncio.sleep(self.slow)
+            await asyncio.sleep(self.slow * (100 if request.url.path.endswith("/slow") else 1))
         if request.url.host == "auth.vendor.test":
             assert request.method == "POST"
             assert request.url.path == "/v1/auth/token"
@@ -680,6 +682,23 @@ def test_a_token_that_was_revoked_is_renewed_and_the_request_made_again(client, 
     run(poll())
     assert len(vendor.issued) == 2
     assert observed.codes.count("401") == 5
+
+
+def test_a_late_refusal_of_the_old_token_does_not_cost_the_new_one(client, app):
+    vendor = TokenVendor(slow=1.0)
+    account = client(vendor, auth=app, timeout_seconds=300.0)
+    slow = Request("/slow")
+
+    async def poll():
+        await account.get(USAGE, feed="f", deadline=None)
+        late = asyncio.create_task(account.get(slow, feed="f", deadline=None))
+        await asyncio.sleep(1)
+        vendor.expires_at[-1] = 0.0
+        await account.get(USAGE, feed="f", deadline=None)
+        await late
+
+    run(poll())
+    assert len(vendor.issued) == 2
 
 
 def test_a_fresh_token_that_is_refused_as_well_is_an_error(client, app):

@@ -98,6 +98,7 @@ async def test_a_failing_vendor_leaves_the_others_alone_and_catches_up(tmp_path:
     """While one vendor fails its counters stand still, the others' do not, and nothing is lost."""
     simulation = Simulation(tmp_path)
     beginnings = starts(simulation.now)
+    labels = {"provider": "wowza", "account": "vod", "feed": "vod_streams"}
     async with simulation.running():
         assert await simulation.poll()
         kept = simulation.usage("wowza")
@@ -106,7 +107,6 @@ async def test_a_failing_vendor_leaves_the_others_alone_and_catches_up(tmp_path:
             simulation.now += CADENCE
             assert not await simulation.poll()
             assert simulation.usage("wowza") == kept
-            labels = {"provider": "wowza", "account": "vod", "feed": "vod_streams"}
             assert simulation.value("media_exporter_poll_success", **labels) == 0
             truth = simulation.truth("millicast", beginnings["millicast"])
             name = "media_delivered_bytes_total"

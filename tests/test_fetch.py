@@ -93,6 +93,8 @@ class Vendor:
             try:
                 await answer.wait()
             except asyncio.CancelledError:
+                for _ in range(10):  # connections take their time to close
+                    await asyncio.sleep(0)
                 self.cancelled.append(request.path)
                 raise
             return b"{}"
@@ -254,6 +256,24 @@ async def test_requests_are_in_flight_together_up_to_the_bound_and_tasks_with_th
     assert (await Round(get, concurrency=5).fetch(feed, [ASK])).requests == 1001
     assert most == 5
     assert tasks <= 12
+
+
+async def test_workers_come_back_when_there_is_more_to_do_after_a_lull():
+    flying = most = 0
+
+    async def get(request, feed):
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying) if request.path.startswith("/late") else 0
+        for _ in range(20 if request.path == "/a" else 1):
+            await asyncio.sleep(0)
+        flying -= 1
+        return b"{}"
+
+    follow = requests(*(f"late-{number}" for number in range(20)))
+    feed = SomeFeed(first=requests("a", "b", "c", "d"), answers={"/a": Answer(follow=follow)})
+    await Round(get, concurrency=4).fetch(feed, [ASK])
+    assert most == 4
 
 
 async def test_a_large_answer_is_read_off_the_event_loop_and_a_small_one_on_it():

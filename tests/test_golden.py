@@ -45,7 +45,7 @@ class Vendor:
             wanted = {str(k): str(v) for k, v in (response.get("params") or {}).items()}
             if response["path"] == request.path and wanted.items() <= dict(request.params).items():
                 self.served.add(response["file"])
-                return (self.case / response["file"]).read_bytes()
+                return Path(self.case, response["file"]).read_bytes()
         assert self.otherwise is not None, f"{feed} asks for {request}"
         text = self.otherwise
         return (text if isinstance(text, str) else json.dumps(text)).encode()

@@ -1,0 +1,195 @@
+"""What a feed is asked for next, given what the ledger knows of it."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from exporter.asking import (
+    MAX_HISTORY_SECONDS,
+    backlog_seconds,
+    gap_piece,
+    questions,
+    stream_names,
+)
+from exporter.ledger import Book, FeedState
+from exporter.model import DAY, HOUR, Ask, Resolution, Span, Step, Window
+
+NOW = 1_704_067_200 + 40 * DAY + 60  # 2024-02-10 00:01
+LATEST = Window(NOW - 60 - 3 * HOUR, NOW - 60 + HOUR)
+HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
+DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)
+
+
+@dataclass(frozen=True)
+class FakeFeed:
+    name: str = "usage"
+    measures: tuple = ()
+    resolutions: tuple = (HOURS, DAYS)
+    settling: int = 3 * HOUR
+    needs_streams: bool = False
+    discovers: bool = False
+    requests: list = field(default_factory=list)
+
+    def parse(self, request, body, ask):
+        raise NotImplementedError
+
+    def refused(self, request, error):
+        raise NotImplementedError
+
+
+def state(**values):
+    """A feed that was polled a quarter of an hour ago."""
+    return FeedState(
+        1, "usage", **{"began": 0, "polled_at": NOW - 900, "revisited_at": NOW - 900, **values}
+    )
+
+
+def ask(feed, known, *, streams=(), history=DAY):
+    return questions(
+        feed, known, streams=streams, now=NOW, history_seconds=history, cadence_seconds=900
+    )
+
+
+def windows(asked):
+    return {
+        one.streams: Window(one.spans[0].window.start, one.spans[-1].window.end)
+        for one in asked.asks
+    }
+
+
+STREAMS = FakeFeed(needs_streams=True)
+
+
+def test_a_feed_of_levels_is_asked_once_about_now():
+    asked = ask(FakeFeed(resolutions=()), state())
+    assert asked.asks == (Ask(NOW),)
+    assert asked.planned is None
+    assert asked.streams is None
+
+
+def test_a_feed_in_step_is_asked_for_what_may_still_change():
+    asked = ask(FakeFeed(), state())
+    assert asked.asks == (Ask(NOW, (Span(LATEST, Step.HOUR),)),)
+    assert asked.lost is None
+
+
+def test_the_first_poll_asks_for_the_history():
+    first = FeedState(1, "usage")
+    assert windows(ask(FakeFeed(), first))[()].start == LATEST.end - HOUR - DAY
+    everything = ask(FakeFeed(), first, history=None)
+    assert everything.asks[0].spans[0].step is Step.DAY
+    assert everything.planned is not None
+    assert everything.planned.window.start < NOW - MAX_HISTORY_SECONDS + HOUR
+    assert everything.lost is None, "what was never there is not lost"
+
+
+def test_streams_in_step_share_the_feeds_window():
+    asked = ask(STREAMS, state(streams={"a": None, "b": None}), streams=("a", "b"))
+    assert windows(asked) == {("a", "b"): LATEST}
+    assert asked.streams == ("a", "b")
+
+
+def test_a_stream_that_is_new_is_asked_for_with_its_history():
+    asked = ask(STREAMS, state(streams={"a": None}), streams=("a", "new"))
+    assert windows(asked) == {("a",): LATEST, ("new",): Window(NOW - 60 - DAY, LATEST.end)}
+
+
+def test_a_stream_that_was_left_is_asked_for_from_where_it_was_left():
+    left = NOW - 5 * DAY
+    asked = ask(STREAMS, state(streams={"a": None, "b": left}), streams=("a", "b"))
+    start = windows(asked)[("b",)].start
+    assert left - 3 * HOUR - 60 <= start <= left - 2 * HOUR
+
+
+def test_a_feed_that_needs_streams_and_has_none_asks_for_nothing():
+    asked = ask(STREAMS, state())
+    assert asked.asks == ()
+    assert asked.streams == ()
+
+
+def test_time_that_no_resolution_reaches_is_lost_but_for_what_was_asked_for_before():
+    polled_at = NOW - 100 * DAY
+    found = ask(FakeFeed(), state(polled_at=polled_at, revisited_at=polled_at))
+    assert found.lost is None, "the gap is asked for later, piece by piece"
+    known = state(polled_at=polled_at, revisited_at=polled_at, resume=polled_at - DAY)
+    lost = ask(FakeFeed(), known).lost
+    assert lost is not None
+    assert lost.start == polled_at
+    assert lost.end == LATEST.end - HOUR - 90 * DAY + DAY - DAY % DAY or lost.end > polled_at
+
+
+@pytest.mark.parametrize("ahead", [60, 2 * HOUR, 400 * DAY])
+def test_a_first_poll_with_a_clock_that_was_ahead_does_not_stop_later_ones(ahead):
+    future = NOW + ahead
+    known = state(
+        began=future - 60,
+        polled_at=future,
+        revisited_at=future,
+        streams={"a": None},
+        streams_began={"a": future - 60},
+    )
+    for feed in (FakeFeed(), STREAMS):
+        (asked,) = ask(feed, known, streams=("a",)).asks
+        assert asked.spans[-1].window.end == LATEST.end
+        if ahead > DAY:
+            assert asked.spans[0].window.start <= LATEST.start
+
+
+# Names.
+
+
+def book(streams=(), **feeds):
+    return Book(1, "millicast", "studio", 100, feeds=feeds, streams=dict(streams))
+
+
+def test_names_are_the_configured_ones_then_those_seen_of_late():
+    seen = {"old": NOW - 2 * DAY - 1, "new": NOW - 2 * DAY, "lobby": NOW}
+    assert stream_names(book(seen), ("lobby", "stage"), NOW) == ("lobby", "stage", "new")
+
+
+def test_names_seen_before_an_outage_are_asked_for_once_more_after_it():
+    """What a stream did between the last poll and its end is in no other answer."""
+    seen = {"a": NOW - 30 * DAY, "b": NOW - 33 * DAY}
+    assert stream_names(book(seen), (), NOW) == ()
+    assert stream_names(book(seen), (), NOW, polled_at=NOW - 30 * DAY) == ("a",)
+    assert stream_names(book(seen), (), NOW - 31 * DAY, polled_at=NOW) == ("a", "b")
+
+
+# Old gaps.
+
+
+def test_a_gap_is_filled_from_its_oldest_end():
+    known = state(gaps=[Window(NOW - 60 - 9 * DAY, NOW - 60 - 2 * DAY)])
+    piece = gap_piece(FakeFeed(), known, now=NOW)
+    assert piece is not None
+    assert piece.window.start == known.gaps[0].start
+    assert [span.step for one in piece.asks for span in one.spans] == [Step.DAY]
+    assert backlog_seconds(known) == 7 * DAY
+
+
+def test_what_of_a_gap_is_gone_is_said():
+    known = state(gaps=[Window(NOW - 100 * DAY, NOW - 2 * DAY)])
+    piece = gap_piece(FakeFeed(), known, now=NOW)
+    assert piece is not None
+    assert piece.asks == ()
+    assert piece.window.start == NOW - 100 * DAY
+
+
+def test_a_gap_is_asked_for_the_streams_that_were_in_step_over_it():
+    gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
+    streams = {"on": None, "left since": NOW - 900, "left before": gap.start}
+    piece = gap_piece(STREAMS, state(gaps=[gap], streams=streams), now=NOW)
+    assert piece is not None
+    assert [one.streams for one in piece.asks] == [("on", "left since")]
+
+
+def test_a_gap_of_a_feed_without_streams_left_needs_no_asking():
+    gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
+    piece = gap_piece(STREAMS, state(gaps=[gap]), now=NOW)
+    assert piece is not None
+    assert piece.asks == ()
+
+
+def test_without_gaps_there_is_nothing_to_fill():
+    assert gap_piece(FakeFeed(), state(), now=NOW) is None
+    assert gap_piece(FakeFeed(resolutions=()), state(gaps=[Window(0, 1)]), now=NOW) is None
