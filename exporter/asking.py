@@ -85,7 +85,7 @@ def questions(
     lost: Window | None = None
     asks: list[Ask] = []
     new: dict[str, int] = {}
-    groups = _by_window(state, names, common, planned_from) if feed.needs_streams else None
+    groups = _by_window(state, names, now, common, planned_from) if feed.needs_streams else None
     for window, group in ({common.window: []} if groups is None else groups).items():
         covered = cover(window, feed.resolutions, now=now)
         if window == common.window and state.polled_at is not None:
@@ -98,6 +98,7 @@ def questions(
 def _by_window(
     state: FeedState,
     names: Sequence[str],
+    now: int,
     common: Plan,
     planned_from: Callable[[int | None], Plan],
 ) -> dict[Window, list[str]]:
@@ -113,7 +114,7 @@ def _by_window(
                 start = own.window.start if own.gap is None else own.gap.start
                 window = Window(min(start, window.start), window.end)
         began = state.streams_began.get(name, 0)
-        if began > window.start:
+        if window.start < began <= now:
             window = Window(began, window.end)
         groups.setdefault(window, []).append(name)
     return groups

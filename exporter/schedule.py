@@ -119,8 +119,9 @@ def plan(
     current = finest.floor(now - settling)
     if polled_at is None:
         return Plan(Window(finest.floor(now - history), end), None, revisit=True)
-    # What came before the first poll's window is not counted, however late it is told.
-    earliest = 0 if began is None else began
+    # What came before the first poll's window is not counted, however late it is told. One that
+    # lies in the future was asked for before the clock was set back, and says nothing.
+    earliest = 0 if began is None or began > now else began
     # A poll that came on its tick has seen the oldest of its buckets settle.
     tolerance = cadence if 2 * cadence <= settling else 0
     unsettled = finest.floor(min(polled_at, now) - settling + tolerance)

@@ -104,11 +104,14 @@ class Ledger:
         return cls(path, clock, hold_seconds, connection, lock, (newest or 0) + 1)
 
     def close(self) -> None:
-        """Write everything into the main file and let go of it."""
+        """Write everything into the main file and let go of it; once more is no mistake."""
+        if self._lock < 0:
+            return
         with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         os.close(self._lock)
+        self._lock = -1
 
     def size_bytes(self) -> int:
         """What the ledger takes on disk, its write-ahead log included."""
