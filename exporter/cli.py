@@ -12,10 +12,11 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import uvloop
 
@@ -26,7 +27,11 @@ from exporter.config import Config, load
 from exporter.cost import cost
 from exporter.errors import ConfigError, ExporterError, ServeError
 from exporter.exposition import Format
+from exporter.healthcheck import check, health_url
 from exporter.listening import listen, shown_address
+from exporter.running import run
+
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "once": _once,
         "demo": _demo,
         "emulate": _emulate,
+        "healthcheck": _healthcheck,
     }
     try:
         return commands[chosen.command](chosen)
@@ -58,11 +64,8 @@ def _complain(line: str) -> None:
     print(f"media-usage-exporter: {line}", file=sys.stderr)
 
 
-def _run(work: Awaitable[int]) -> int:
-    async def run() -> int:
-        return await work
-
-    return uvloop.run(run())
+def _run(work: Coroutine[object, object, T]) -> T:
+    return uvloop.run(work)
 
 
 # serve
@@ -72,40 +75,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     logs.set_up(chosen.log_level, chosen.log_format)
     config = _load(chosen)
     listeners = _listen(chosen)
-    return _run(
-        _polling_and_serving(config, listeners, _web(chosen), read_config=partial(_load, chosen))
-    )
-
-
-async def _polling_and_serving(
-    config: Config,
-    listeners: Sequence[socket.socket],
-    web: WebOptions,
-    *,
-    read_config: Callable[[], Config],
-    announcement: str = "",
-) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    exporter = await Exporter.open(
-        config, created_timestamps=web.created_timestamps, read_config=read_config
-    )
-    reloads: set[asyncio.Task[str | None]] = set()
-
-    def reload() -> None:
-        task = asyncio.create_task(exporter.reload())
-        reloads.add(task)
-        task.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        if announcement:
-            print(announcement, flush=True)
-        await exporter.serve(listeners, web, stop=stop)
-    finally:
-        await exporter.close()
+    _run(run(config, listeners, _web(chosen), read_config=partial(_load, chosen)))
     return 0
 
 
@@ -225,12 +195,13 @@ async def _tell_progress(exporter: Exporter, started: float) -> None:
 
 def _demo(chosen: argparse.Namespace) -> int:
     logs.set_up(chosen.log_level, chosen.log_format)
-    return _run(_demonstrate(chosen, _listen(chosen), _web(chosen)))
+    _run(_demonstrate(chosen, _listen(chosen), _web(chosen)))
+    return 0
 
 
 async def _demonstrate(
     chosen: argparse.Namespace, listeners: Sequence[socket.socket], web: WebOptions
-) -> int:
+) -> None:
     emulated = demo.emulators(seed=chosen.seed, publish_seconds=demo.DEMO_CADENCE_SECONDS)
     with demo.workplace() as folder:
         async with demo.listening(emulated, listen("127.0.0.1:0")) as address:
@@ -246,14 +217,17 @@ async def _demonstrate(
             )
             config = load(file, providers.load())
             base = f"http://{shown_address(listeners[0])}"
-            return await _polling_and_serving(
+            announcement = (
+                f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
+                f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
+                "\nCtrl+C ends it."
+            )
+            await run(
                 config,
                 listeners,
                 web,
                 read_config=partial(load, file, providers.load()),
-                announcement=f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
-                f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
-                "\nCtrl+C ends it.",
+                announce=lambda: print(announcement, flush=True),
             )
 
 
@@ -277,3 +251,14 @@ async def _emulating(chosen: argparse.Namespace, listener: socket.socket) -> int
             )
             await stop.wait()
     return 0
+
+
+# healthcheck
+
+
+def _healthcheck(chosen: argparse.Namespace) -> int:
+    url = health_url(chosen.web_listen_address[0], tls=bool(chosen.web_config_file))
+    problem = check(url)
+    if problem is not None:
+        _complain(problem)
+    return 0 if problem is None else 1

@@ -112,7 +112,7 @@ def configuration(
         (
             "polling:",
             f"  cadence: {cadence_seconds}s",
-            "  history: 2d",
+            "  history: 1d",
             "ledger:",
             f"  path: {json.dumps(str(folder / 'usage.db'))}",
             "accounts:",

@@ -145,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
         help="a fault to begin with; may be repeated",
     )
     _add_log(emulate)
+
+    health = commands.add_parser("healthcheck", help="ask a running exporter whether it is healthy")
+    _add_listen_address(health, f":{DEFAULT_PORT}")
+    health.flag("--web.config.file", "the web configuration that it runs with", "")
     return parser
 
 
@@ -156,7 +160,7 @@ def _add_ledger(parser: _Parser) -> None:
     parser.flag("--ledger.path", "where the ledger is, instead of ledger.path", "")
 
 
-def _add_web(parser: _Parser, address: str) -> None:
+def _add_listen_address(parser: _Parser, address: str) -> None:
     parser.flag(
         "--web.listen-address",
         "address to listen on; may be repeated",
@@ -164,6 +168,10 @@ def _add_web(parser: _Parser, address: str) -> None:
         action="append",
         metavar="ADDRESS",
     )
+
+
+def _add_web(parser: _Parser, address: str) -> None:
+    _add_listen_address(parser, address)
     parser.flag("--web.telemetry-path", "path of the metrics", "/metrics")
     parser.flag("--web.config.file", "TLS and passwords, in Prometheus' format", "")
     parser.flag("--web.max-requests", "scrapes answered at a time; more get 503", "40", type=int)

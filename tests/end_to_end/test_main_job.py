@@ -49,7 +49,7 @@ def exporter(emulators: Emulators, tmp_path: Path) -> Iterator[Exporter]:
         text = demo.configuration(
             address, tmp_path, emulators, cadence_seconds=CADENCE_SECONDS, every_feed=False
         )
-        config.write_text(text.replace("history: 2d", f"history: {HISTORY_HOURS}h"))
+        config.write_text(text.replace("history: 1d", f"history: {HISTORY_HOURS}h"))
         with Exporter(config) as exporter:
             yield exporter
 
