@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[chosen.command](chosen)
     except ConfigError as error:
-        for fault in error.faults:
-            _complain(fault)
+        # Each begins with file and line, so that an editor can jump there.
+        print("\n".join(error.faults), file=sys.stderr)
     except ExporterError as error:
         _complain(str(error))
     except KeyboardInterrupt:
