@@ -39,6 +39,11 @@ def amtool() -> Path:
     return _program("prometheus-alertmanager", "amtool")
 
 
+def chromium() -> Path:
+    """The browser, which runs without a screen, too."""
+    return _program("chromium", "chromium", "chromium-browser", "google-chrome")
+
+
 @cache
 def _program(package: str, *names: str) -> Path:
     path = _found(names)
