@@ -1,0 +1,40 @@
+"""`python -m benchmarks [NAME …]`: measure, print one table, and keep it as JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import polling, scraping
+from benchmarks.results import Result, save, table
+
+BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
+    "scrapes": scraping.measure,
+    "interference": polling.measure_interference,
+    "polls": polling.measure_cost,
+    "start": scraping.start,
+    "memory": scraping.memory,
+    "ledger": polling.measure_ledger,
+}
+OUTPUT = Path("benchmarks.json")
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all."""
+    unknown = set(names) - BENCHMARKS.keys()
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; one of {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    results: list[Result] = []
+    for name in names or BENCHMARKS:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        results += BENCHMARKS[name]()
+    print(table(results))
+    save(results, OUTPUT)
+    print(f"kept in {OUTPUT}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
