@@ -42,8 +42,10 @@ async def run(
 
     async def reload() -> None:
         supervisor.reloading()
-        await exporter.reload()
-        supervisor.ready()
+        try:
+            await exporter.reload()
+        finally:
+            supervisor.ready()
 
     def start(work: Callable[[], Coroutine[object, object, None]]) -> None:
         task = loop.create_task(work())
@@ -60,13 +62,20 @@ async def run(
         interval = watchdog_interval(os.environ, os.getpid())
         if interval is not None:
             start(lambda: _assure(supervisor, exporter, interval))
+        start(lambda: _announce_end(supervisor, stop))
         await exporter.serve(listeners, web, stop=stop)
-        supervisor.stopping()
-        log.info("stopping")
     finally:
         for task in tasks:
             task.cancel()
         await exporter.close()
+        if web.security is not None:
+            web.security.close()
+
+
+async def _announce_end(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    await stop.wait()
+    supervisor.stopping()
+    log.info("stopping")
 
 
 async def _assure(supervisor: Supervisor, exporter: Exporter, interval_seconds: float) -> None:

@@ -86,9 +86,10 @@ def test_an_exporter_that_is_not_there_is_said_to_be_unreachable():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = health_url(f":{free.getsockname()[1]}")
-        assert check(url) == f"{url} cannot be reached: [Errno 111] Connection refused"
+        assert str(check(url)).startswith(f"{url} cannot be reached: ")
 
 
+@pytest.mark.timeout(20)
 def test_an_exporter_that_hangs_is_not_waited_for():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = health_url(f":{silent.getsockname()[1]}")

@@ -1,0 +1,75 @@
+"""The unit, by systemd's own judgement."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from exporter import options
+from tests.deploy.configurations import credential_files
+
+ROOT = Path(__file__).parent.parent.parent
+SYSTEMD = ROOT / "deploy/systemd"
+UNIT = SYSTEMD / "media-usage-exporter.service"
+PROGRAM = "/opt/media-usage-exporter/bin/media-usage-exporter"
+
+
+def settings(key):
+    """Every value that the unit gives to `key`."""
+    lines = UNIT.read_text("utf-8").splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{key}=")]
+
+
+@pytest.fixture
+def analyze():
+    """Runs systemd-analyze; a machine that tests for others must have it."""
+    if shutil.which("systemd-analyze") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("systemd-analyze is missing; on Debian: apt-get install systemd")
+        pytest.skip("systemd-analyze is not installed")
+
+    def run(*arguments):
+        return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
+
+    return run
+
+
+def test_systemd_finds_no_fault(analyze, tmp_path):
+    # It insists on a program that exists; which one, does not matter to it.
+    text = UNIT.read_text("utf-8")
+    program = tmp_path / "media-usage-exporter"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert text.count(PROGRAM) == 1
+    unit = tmp_path / UNIT.name
+    unit.write_text(text.replace(PROGRAM, str(program)))
+    verified = analyze("verify", "--man=no", "--recursive-errors=no", str(unit))
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+
+
+def test_systemd_calls_its_exposure_two_of_ten_or_less(analyze):
+    judged = analyze("security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT))
+    assert judged.returncode == 0, judged.stdout
+
+
+def test_the_command_is_one_that_the_exporter_takes():
+    (command,) = settings("ExecStart")
+    program, *words = command.replace("%S", "/var/lib").split()
+    chosen = options.parse(words, {})
+    (state,) = settings("StateDirectory")
+    assert program == PROGRAM
+    assert chosen.command == "serve"
+    assert chosen.config_file == Path("/etc/media-usage-exporter/config.yaml")
+    assert Path(chosen.ledger_path).parent == Path("/var/lib", state)
+
+
+def test_the_example_finds_each_of_its_credentials():
+    loaded = {value.partition(":")[0] for value in settings("LoadCredential")}
+    folder = Path("/run/credentials") / UNIT.name
+    assert credential_files(SYSTEMD / "config.yaml") == {folder / name for name in loaded}
+
+
+def test_the_metrics_of_the_process_are_not_hidden_from_it():
+    assert settings("ProcSubset") == []
