@@ -30,10 +30,14 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Part of an old gap: the asks that fill it, or, without any, time that is lost."""
+    """Part of an old gap, and the asks that fill it; none when there is nothing to ask for.
+
+    `lost` is time that should have been asked for and that no vendor has now.
+    """
 
     asks: tuple[Ask, ...]
     window: Window
+    lost: bool = False
 
 
 def stream_names(
@@ -87,8 +91,9 @@ def questions(
     new: dict[str, int] = {}
     groups = _by_window(state, names, now, common, planned_from) if feed.needs_streams else None
     for window, group in ({common.window: []} if groups is None else groups).items():
-        covered = cover(window, feed.resolutions, now=now)
-        if window == common.window and state.polled_at is not None:
+        covered = cover(window, feed.resolutions, now=now, earliest=_earliest(state, now))
+        # What is lost of a gap is found out, and said, when the gap is filled.
+        if window == common.window and common.gap is None and state.polled_at is not None:
             lost = _unasked(covered.lost, state.polled_at)
         asks.append(Ask(now, covered.spans, tuple(group)))
         new.update((name, window.start) for name in group if name not in state.streams)
@@ -120,6 +125,12 @@ def _by_window(
     return groups
 
 
+def _earliest(state: FeedState, now: int) -> int:
+    """From when on usage counts: the start of the first window ever asked for."""
+    # One that lies in the future was asked for before the clock was set back.
+    return state.began if state.began is not None and state.began <= now else 0
+
+
 def _unasked(lost: Window | None, polled_at: int) -> Window | None:
     """The part of `lost` that no earlier poll had asked for."""
     if lost is None or lost.end <= polled_at:
@@ -132,15 +143,19 @@ def gap_piece(feed: Feed, state: FeedState, *, now: int) -> Piece | None:
     if not state.gaps or not feed.resolutions:
         return None
     gap = state.gaps[0]
-    piece = next_piece(gap, feed.resolutions, now=now)
-    if piece.lost is not None:
-        return Piece((), piece.lost)
-    end = min(gap.end, max(span.window.end for span in piece.spans))
-    # Those that were left before the gap are asked for from there when they come back.
+    piece = next_piece(gap, feed.resolutions, now=now, earliest=_earliest(state, now))
+    # Those that were left before the gap are asked for from there when they come back; those that
+    # began later have nothing here that counts.
     names = tuple(
-        name for name, left_at in state.streams.items() if left_at is None or left_at >= gap.end
+        name
+        for name, left_at in state.streams.items()
+        if (left_at is None or left_at >= gap.end) and state.streams_began.get(name, 0) <= gap.start
     )
-    asks = () if feed.needs_streams and not names else (Ask(now, piece.spans, names),)
+    concerned = bool(names) or not feed.needs_streams
+    if piece.lost is not None:
+        return Piece((), piece.lost, lost=concerned)
+    end = min(gap.end, max(span.window.end for span in piece.spans))
+    asks = (Ask(now, piece.spans, names),) if concerned else ()
     return Piece(asks, Window(gap.start, end))
 
 

@@ -45,7 +45,7 @@ def choose_format(accept: str) -> Format:
         matches = [(one.specificity(kind, subtype, version), one.quality) for one in ranges if one]
         # The most specific range that matches decides, not the kindest one.
         specificity, quality = max(matches, default=(0, 0.0))
-        if specificity and (quality, specificity) > best[:2]:
+        if quality > 0 and (quality, specificity) > best[:2]:
             best = (quality, specificity, offered)
     return best[2]
 

@@ -43,12 +43,15 @@ class Cover:
     lost: Window | None = None
 
 
-def cover(window: Window, resolutions: Sequence[Resolution], *, now: int) -> Cover:
+def cover(
+    window: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int = 0
+) -> Cover:
     """Cover `window` with the finest buckets that the vendor still has.
 
     Where a resolution does not reach, the next coarser one takes over, at one of its own
     boundaries and in closed buckets only; these may begin before the window, because a coarse
-    bucket stands in for all the finer ones in it. What no resolution reaches is `lost`.
+    bucket stands in for all the finer ones in it, but not before `earliest`: what came before is
+    not counted, and a bucket cannot be taken in part. What no resolution reaches is `lost`.
     """
     spans: list[Span] = []
     finest = resolutions[0].step
@@ -56,11 +59,16 @@ def cover(window: Window, resolutions: Sequence[Resolution], *, now: int) -> Cov
     start = window.start
     for position, resolution in enumerate(resolutions):
         step = resolution.step
-        reached = step.floor(start)
+        allowed = step.floor(earliest) if step is finest else step.ceil(earliest)
+        reached = max(step.floor(start), allowed)
         if resolution.reach is not None:
             # The bucket in which the reach begins may be purged in part: not to be trusted.
+            oldest = now - resolution.reach
             coarser = resolutions[position + 1].step if position + 1 < len(resolutions) else step
-            reached = max(reached, coarser.ceil(now - resolution.reach))
+            boundary = coarser.ceil(oldest)
+            if coarser.floor(oldest) < earliest:
+                boundary = step.ceil(oldest)  # the coarser bucket will not be asked for
+            reached = max(reached, boundary)
         if reached < end:
             spans.extend(_cut(Window(reached, step.ceil(end)), resolution))
             end = reached
@@ -142,13 +150,15 @@ def plan(
     return Plan(Window(start, end), gap, revisit)
 
 
-def next_piece(gap: Window, resolutions: Sequence[Resolution], *, now: int) -> Cover:
+def next_piece(
+    gap: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int = 0
+) -> Cover:
     """The oldest day of `gap`, or the oldest coarse bucket of it, as one piece of work.
 
     The cover's spans may be fewer than the gap needs; ask again for the rest. A part that is
     gone comes first, alone.
     """
-    whole = cover(gap, resolutions, now=now)
+    whole = cover(gap, resolutions, now=now, earliest=earliest)
     if whole.lost is not None:
         return Cover((), whole.lost)
     until = max(whole.spans[0].window.end, whole.spans[0].window.start + DAY)

@@ -182,7 +182,7 @@ class Cursor:
 
     def __init__(self, *, step, settling, cadence, history=DAY):
         self.step, self.settling, self.cadence, self.history = step, settling, cadence, history
-        self.began = None
+        self.began: int | None = None
         self.polled_at = None
         self.revisited_at = None
         self.asked: dict[int, list[int]] = {}
@@ -358,7 +358,8 @@ def test_when_the_clock_is_set_back_polls_go_on_and_later_outages_are_seen(back)
     cursor.poll(wrong)
     right = wrong - back
     found = cursor.poll(right)
-    earliest = cursor.began if cursor.began <= right else 0
+    began = cursor.began or 0
+    earliest = began if began <= right else 0
     assert found.window.end == Step.HOUR.floor(right) + HOUR
     assert found.window.start <= max(earliest, Step.HOUR.floor(right - 3 * HOUR))
     assert found.gap is None

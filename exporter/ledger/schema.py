@@ -91,6 +91,48 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (feed, name)
         ) WITHOUT ROWID""",
     ),
+    (
+        # `settled_until`: buckets that end by then are final, as far as anybody can tell.
+        # `pushed_until`: those that end by then were remote-written; NULL before the first.
+        "ALTER TABLE feed ADD COLUMN settled_until INTEGER",
+        "ALTER TABLE feed ADD COLUMN pushed_until INTEGER",
+        # What became of settled buckets all the same. `before` is the amount as it was settled,
+        # NULL for a bucket that was not there.
+        """CREATE TABLE revision (
+            feed INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            width INTEGER NOT NULL,
+            series INTEGER NOT NULL,
+            before INTEGER,
+            reported INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (feed, start, width, series)
+        ) WITHOUT ROWID""",
+        """CREATE TRIGGER settled_added AFTER INSERT ON bucket
+        WHEN NEW.start + NEW.width <= (SELECT settled_until FROM feed WHERE id = NEW.feed)
+        BEGIN
+            INSERT INTO revision (feed, start, width, series, before)
+            VALUES (NEW.feed, NEW.start, NEW.width, NEW.series, NULL)
+            ON CONFLICT DO UPDATE SET reported = 0;
+        END""",
+        """CREATE TRIGGER settled_changed AFTER UPDATE OF amount ON bucket
+        WHEN NEW.amount <> OLD.amount
+        AND NEW.start + NEW.width <= (SELECT settled_until FROM feed WHERE id = NEW.feed)
+        BEGIN
+            INSERT INTO revision (feed, start, width, series, before)
+            VALUES (NEW.feed, NEW.start, NEW.width, NEW.series, OLD.amount)
+            ON CONFLICT DO UPDATE SET reported = 0;
+        END""",
+        # Buckets go when they are folded, which changes nothing, or when a wider one supersedes
+        # them, which happens around gaps only: at most a month's step before one.
+        """CREATE TRIGGER settled_superseded AFTER DELETE ON bucket
+        WHEN OLD.start + 2678400 > (SELECT min("from") FROM gap WHERE feed = OLD.feed)
+        AND OLD.start + OLD.width <= (SELECT settled_until FROM feed WHERE id = OLD.feed)
+        BEGIN
+            INSERT INTO revision (feed, start, width, series, before)
+            VALUES (OLD.feed, OLD.start, OLD.width, OLD.series, OLD.amount)
+            ON CONFLICT DO UPDATE SET reported = 0;
+        END""",
+    ),
 )
 """`MIGRATIONS[n]` leads from version n to version n + 1."""
 

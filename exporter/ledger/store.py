@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -300,6 +300,13 @@ class Ledger:
 
     # Writing.
 
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        """One transaction for those who add to the ledger: the history.
+
+        Raises LedgerWriteError when it could not be written; then nothing has changed.
+        """
+        return self._transaction()
+
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         connection = self._connection
@@ -357,7 +364,11 @@ class Ledger:
             state["gaps"] = self._leave(connection, feed, gaps)
         if poll.streams is not None and poll.advances:
             state["streams"] = self._step(connection, feed, poll)
-            state["streams_began"] = {**feed.streams_began, **poll.streams_began}
+            state["streams_began"] = feed.streams_began | {
+                name: began
+                for name, began in poll.streams_began.items()
+                if name in poll.streams and name not in feed.streams
+            }
         return state
 
     def _leave(
