@@ -53,9 +53,24 @@ class _Series(msgspec.Struct):
     data: dict[str, _Stream]
 
 
+class _Live(msgspec.Struct):
+    streamName: str
+    viewerCount: int
+    live: bool
+
+
+class _Listed(msgspec.Struct):
+    data: list[_Live]
+
+
+class _Summary(msgspec.Struct):
+    data: _Listed
+
+
 async def merely_fetch(url: str, requests: Sequence[Request]) -> float:
     """Processor seconds to get these with httpx and decode them with msgspec, eight at a time."""
-    decode = msgspec.json.Decoder(_Series).decode
+    series = msgspec.json.Decoder(_Series).decode
+    summary = msgspec.json.Decoder(_Summary).decode
     waiting = iter(requests)
     started = time.process_time()
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
@@ -65,28 +80,29 @@ async def merely_fetch(url: str, requests: Sequence[Request]) -> float:
                 answer = await client.get(
                     url + request.path, params=request.params, headers={"Authorization": "Bearer x"}
                 )
-                decode(answer.content)
+                (summary if "summary" in request.path else series)(answer.content)
 
         await asyncio.gather(*(fetch() for _ in range(CONCURRENCY)))
     return time.process_time() - started
 
 
 def requests_of_a_poll(streams: int) -> list[Request]:
-    """What an ordinary poll of the streams feed asks."""
+    """What an ordinary poll of the streams feed asks, and the listing that names the streams."""
     provider = providers.load()["millicast"]
     (feed,) = provider.feeds(["streams"], {one.key: one.default for one in provider.options})
     now = int(time.time())
     start = Step.HOUR.floor(now - 3 * 3600)
     span = Span(Window(start, Step.HOUR.after(Step.HOUR.floor(now))), Step.HOUR)
     names = tuple(f"stream-{number:06d}" for number in range(streams))
-    return list(feed.requests(Ask(now, (span,), names)))
+    listing = [
+        Request("/api/monitoring/summary", (("page", str(page)), ("itemsOnPage", "100")))
+        for page in range(1, -(-streams // 100) + 1)
+    ]
+    return [*listing, *feed.requests(Ask(now, (span,), names))]
 
 
 async def whole_polls(folder: Path, url: str, polls: int) -> tuple[list[float], int]:
-    """Processor seconds of each ordinary poll: fetched, recorded, rendered; and its requests.
-
-    Discovery comes with it, at a hundredth of the requests, and counts, too.
-    """
+    """Processor seconds of each ordinary poll: fetched, recorded, rendered; and its series."""
     exporter = await Exporter.open(load(configuration(folder, url), providers.load()))
     try:
         assert await exporter.once()

@@ -14,18 +14,22 @@ import httpx
 import uvicorn
 
 from exporter.client import Authenticator, BearerAuth, TokenAuth, VendorClient
-from exporter.collector import Collector, Tools, configured_streams
-from exporter.config import Account, AppCredential, Config, redacted
+from exporter.collector import Collector, Tools, configured_streams, discovery_feed
+from exporter.config import Account, AppCredential, Config, RemoteWrite, redacted
 from exporter.credentials import Watched
 from exporter.errors import ExporterError, ServeError
 from exporter.exposition import AccountPage, Format, Page
+from exporter.history.after_poll import AfterPoll
+from exporter.history.reconciliation import Reconciler
+from exporter.history.remote_write import RemoteWriter
 from exporter.ledger import Ledger
-from exporter.model import ClientCredentials, Feed, Request
+from exporter.model import ClientCredentials, Request
 from exporter.publisher import Publisher
 from exporter.schedule import hold_seconds, offset_seconds
 from exporter.server import Server
 from exporter.status import AccountStatus
-from exporter.telemetry import AccountTelemetry, Telemetry
+from exporter.telemetry import AccountTelemetry, RemoteWriteTelemetry, Telemetry
+from exporter.web import WebSecurity
 from exporter.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -42,6 +46,7 @@ class WebOptions:
     max_requests: int = 40
     lifecycle: bool = False
     created_timestamps: bool = False
+    security: WebSecurity | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +113,8 @@ class Exporter:
         self._running: dict[str, _Running] = {}
         self._reloading = asyncio.Lock()
         self._serving = False
+        self.remote_writer: RemoteWriter | None = None
+        self._security: WebSecurity | None = None
 
     @classmethod
     async def open(
@@ -124,7 +131,7 @@ class Exporter:
         `transport` stands in for the network. Raises an ExporterError, in one line, when any of
         it cannot be done.
         """
-        authenticators = {account.name: _authenticator(account) for account in config.accounts}
+        authenticators = {account.name: authenticator_of(account) for account in config.accounts}
         worker = Worker()
         try:
             ledger = await worker.run(
@@ -148,6 +155,7 @@ class Exporter:
         try:
             for account in config.accounts:
                 await exporter._add(account, authenticators[account.name], appears_anew=False)
+            await exporter._set_remote_write(config.remote_write)
             await exporter._show_accounts()
         except BaseException:
             await exporter.close()
@@ -158,6 +166,7 @@ class Exporter:
         """Let go of connections and of the ledger."""
         for name in list(self._running):
             await self._remove(name)
+        await self._set_remote_write(None)
         await self._worker.run(self._ledger.close)
         self._worker.close()
 
@@ -182,23 +191,29 @@ class Exporter:
             max_requests=web.max_requests,
             lifecycle=web.lifecycle,
         )
-        http = _Uvicorn(
-            uvicorn.Config(
-                server,
-                http="httptools",
-                loop="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                timeout_keep_alive=75,
-                timeout_graceful_shutdown=STOPPING_SECONDS,
-            )
+        self._security = web.security
+        serving_config = uvicorn.Config(
+            server if web.security is None else web.security.wrap(server),
+            http="httptools",
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=STOPPING_SECONDS,
         )
+        serving_config.load()
+        if web.security is not None:
+            serving_config.ssl = web.security.ssl_context
+        http = _Uvicorn(serving_config)
         self._serving = True
         for running in self._running.values():
             running.start(self._config.polling.cadence_seconds)
+        if self.remote_writer is not None:
+            self.remote_writer.start()
         serving = asyncio.create_task(http.serve(sockets=list(sockets)))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -208,6 +223,7 @@ class Exporter:
             stopping.cancel()
             for running in self._running.values():
                 await running.stop()
+            await self._set_remote_write(None)
             http.should_exit = True
             await serving
 
@@ -260,10 +276,11 @@ class Exporter:
             created_timestamps=self._created_timestamps,
         )
         await self._worker.run(page.render_all, self._clock())
+        feeds = account.provider.feeds(account.feeds, account.options)
         collector = Collector(
             account=account,
-            feeds=account.provider.feeds(account.feeds, account.options),
-            discovery=_discovery(account),
+            feeds=feeds,
+            discovery=discovery_feed(account),
             get=get,
             book=book,
             page=page,
@@ -275,6 +292,15 @@ class Exporter:
             delay_seconds=polling.delay_seconds
             + offset_seconds(account.name, polling.cadence_seconds),
             retention_seconds=config.ledger.retention_seconds,
+            look_back=AfterPoll(
+                ledger=self._ledger,
+                book=book,
+                worker=self._worker,
+                telemetry=telemetry,
+                clock=self._clock,
+                settling={feed.name: feed.settling for feed in feeds if feed.resolutions},
+                reconciler=Reconciler(feeds, self._ledger, book, self._worker, telemetry),
+            ),
         )
         running = self._running[account.name] = _Running(collector, client)
         if self._serving:
@@ -284,6 +310,27 @@ class Exporter:
         running = self._running.pop(name)
         await running.stop()
         await running.client.aclose()
+
+    async def _set_remote_write(self, settings: RemoteWrite | None) -> None:
+        """Push there from now on, or nowhere. Raises before anything has changed."""
+        writer = None
+        if settings is not None:
+            writer = RemoteWriter(
+                settings,
+                self._ledger,
+                self._worker,
+                RemoteWriteTelemetry(
+                    receiver=httpx.URL(settings.url).netloc.decode(),
+                    created_timestamps=self._created_timestamps,
+                ),
+                self._clock,
+            )
+        if self.remote_writer is not None:
+            await self.remote_writer.stop()
+        self.remote_writer = writer
+        self._telemetry.set_remote_write(None if writer is None else writer.telemetry)
+        if writer is not None and self._serving:
+            writer.start()
 
     async def _show_accounts(self) -> None:
         collectors = self.collectors
@@ -308,6 +355,8 @@ class Exporter:
         async with self._reloading:
             try:
                 config, authenticators = self._read_anew()
+                if self._security is not None and (problem := self._security.refresh()):
+                    raise ServeError(problem)
                 await self._take_over(config, authenticators)
             except ExporterError as error:
                 self._telemetry.reloaded(successful=False)
@@ -326,7 +375,7 @@ class Exporter:
         config = self._read_config()
         if config.ledger.path != self._config.ledger.path:
             raise ServeError("ledger.path cannot be changed while running; restart instead")
-        return config, {account.name: _authenticator(account) for account in config.accounts}
+        return config, {account.name: authenticator_of(account) for account in config.accounts}
 
     async def _take_over(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
         same_for_all = (config.polling, config.limits, config.ledger) == (
@@ -342,6 +391,8 @@ class Exporter:
                 kept.add(name)
             else:
                 await self._remove(name)
+        if config.remote_write != self._config.remote_write:
+            await self._set_remote_write(config.remote_write)
         self._config = config
         self._ledger.hold_seconds = hold_seconds(config.polling.cadence_seconds)
         for name, account in wanted.items():
@@ -398,7 +449,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def _authenticator(account: Account) -> Authenticator:
+def authenticator_of(account: Account) -> Authenticator:
     """How the account signs in; raises CredentialError when a credential cannot be read."""
     credential = account.credential
     if isinstance(credential, AppCredential):
@@ -418,16 +469,3 @@ def _try(account: Account, credential: Watched) -> None:
         credential.secret()
     except ExporterError as error:
         raise type(error)(f"account {account.name}: {error}") from error
-
-
-def _discovery(account: Account) -> Feed | None:
-    """A feed that shows stream names, where the account wants them and some feed needs them."""
-    if account.options.get("discover") is not True:
-        return None
-    provider = account.provider
-    if not any(feed.needs_streams for feed in provider.feeds(account.feeds, account.options)):
-        return None
-    every: Mapping[str, Feed] = {
-        feed.name: feed for feed in provider.feeds(provider.feed_names, account.options)
-    }
-    return next((feed for feed in every.values() if feed.discovers), None)

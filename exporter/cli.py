@@ -20,16 +20,19 @@ from typing import TypeVar
 
 import uvloop
 
-from exporter import demo, logs, options, providers
+from exporter import demo, doctor, logs, options, providers
 from exporter.app import Exporter, WebOptions
-from exporter.collector import configured_streams
+from exporter.collector import configured_streams, discovery_feed
 from exporter.config import Config, load
 from exporter.cost import cost
 from exporter.errors import ConfigError, ExporterError, ServeError
 from exporter.exposition import Format
 from exporter.healthcheck import check, health_url
+from exporter.history import commands
 from exporter.listening import listen, shown_address
 from exporter.running import run
+from exporter.web import WebSecurity
+from exporter.web import load as load_web
 
 T = TypeVar("T")
 
@@ -37,16 +40,18 @@ T = TypeVar("T")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     chosen = options.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
-    commands: dict[str, Callable[[argparse.Namespace], int]] = {
+    bodies: dict[str, Callable[[argparse.Namespace], int]] = {
         "serve": _serve,
         "check-config": _check_config,
         "once": _once,
         "demo": _demo,
         "emulate": _emulate,
+        "backfill": _history,
+        "export": _history,
         "healthcheck": _healthcheck,
     }
     try:
-        return commands[chosen.command](chosen)
+        return bodies[chosen.command](chosen)
     except ConfigError as error:
         # Each begins with file and line, so that an editor can jump there.
         print("\n".join(error.faults), file=sys.stderr)
@@ -74,8 +79,8 @@ def _run(work: Coroutine[object, object, T]) -> T:
 def _serve(chosen: argparse.Namespace) -> int:
     logs.set_up(chosen.log_level, chosen.log_format)
     config = _load(chosen)
-    listeners = _listen(chosen)
-    _run(run(config, listeners, _web(chosen), read_config=partial(_load, chosen)))
+    web = _web(chosen)
+    _run(run(config, _listen(chosen), web, read_config=partial(_load, chosen)))
     return 0
 
 
@@ -104,19 +109,40 @@ def _web(chosen: argparse.Namespace) -> WebOptions:
         raise ServeError(
             f"--web.telemetry-path {path}: expected a path of its own, such as /metrics"
         )
+    file = chosen.web_config_file
     return WebOptions(
         telemetry_path=path,
         max_requests=chosen.web_max_requests,
         lifecycle=chosen.web_enable_lifecycle,
         created_timestamps=chosen.web_created_timestamps,
+        security=WebSecurity.open(Path(file)) if file else None,
     )
 
 
 # check-config
 
 
+def _load_both(chosen: argparse.Namespace) -> Config:
+    """The configuration; ConfigError with the faults of the web configuration, too."""
+    faults: list[str] = []
+    config: Config | None = None
+    try:
+        config = _load(chosen)
+    except ConfigError as error:
+        faults += error.faults
+    if chosen.web_config_file:
+        try:
+            for warning in load_web(Path(chosen.web_config_file)).warnings:
+                print(f"warning: {warning}")
+        except ConfigError as error:
+            faults += error.faults
+    if config is None or faults:
+        raise ConfigError(faults)
+    return config
+
+
 def _check_config(chosen: argparse.Namespace) -> int:
-    config = _load(chosen)
+    config = _load_both(chosen)
     for warning in config.warnings:
         print(f"warning: {warning}")
     polling = config.polling
@@ -125,11 +151,12 @@ def _check_config(chosen: argparse.Namespace) -> int:
     )
     total = 0
     for account in config.accounts:
-        feeds = account.provider.feeds(account.feeds, account.options)
-        streams = configured_streams(account)
+        feeds = list(account.provider.feeds(account.feeds, account.options))
+        if (discovery := discovery_feed(account)) is not None:
+            feeds.append(discovery)
         price = cost(
             feeds,
-            streams=streams,
+            streams=configured_streams(account),
             cadence_seconds=polling.cadence_seconds,
             delay_seconds=polling.delay_seconds,
         )
@@ -142,7 +169,17 @@ def _check_config(chosen: argparse.Namespace) -> int:
     print(
         f"{total} requests a day at least; further pages of long lists and found streams add to it"
     )
-    return 0
+    return _examine(config) if chosen.online else 0
+
+
+def _examine(config: Config) -> int:
+    """Try every credential, and say what it may do; 1 if something that is polled is refused."""
+    healthy = True
+    for account in config.accounts:
+        finding = _run(doctor.examine(account, config.polling))
+        print("\n".join(doctor.report(finding)))
+        healthy = healthy and finding.healthy
+    return 0 if healthy else 1
 
 
 # once
@@ -190,12 +227,23 @@ async def _tell_progress(exporter: Exporter, started: float) -> None:
         await asyncio.sleep(0.2)
 
 
+# backfill and export
+
+
+def _history(chosen: argparse.Namespace) -> int:
+    def ledger() -> Path:
+        return Path(chosen.ledger_path) if chosen.ledger_path else _load(chosen).ledger.path
+
+    return commands.run(chosen, ledger)
+
+
 # demo and emulate
 
 
 def _demo(chosen: argparse.Namespace) -> int:
     logs.set_up(chosen.log_level, chosen.log_format)
-    _run(_demonstrate(chosen, _listen(chosen), _web(chosen)))
+    web = _web(chosen)
+    _run(_demonstrate(chosen, _listen(chosen), web))
     return 0
 
 
@@ -216,7 +264,8 @@ async def _demonstrate(
                 )
             )
             config = load(file, providers.load())
-            base = f"http://{shown_address(listeners[0])}"
+            scheme = "http" if web.security is None else web.security.scheme
+            base = f"{scheme}://{shown_address(listeners[0])}"
             announcement = (
                 f"Emulated vendors are polled every {demo.DEMO_CADENCE_SECONDS} s."
                 f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
@@ -257,8 +306,9 @@ async def _emulating(chosen: argparse.Namespace, listener: socket.socket) -> int
 
 
 def _healthcheck(chosen: argparse.Namespace) -> int:
-    url = health_url(chosen.web_listen_address[0], tls=bool(chosen.web_config_file))
-    problem = check(url)
+    file = chosen.web_config_file
+    tls = bool(file) and load_web(Path(file)).tls is not None
+    problem = check(health_url(chosen.web_listen_address[0], tls=tls))
     if problem is not None:
         _complain(problem)
     return 0 if problem is None else 1

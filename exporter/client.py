@@ -52,7 +52,8 @@ class VendorClient:
     `timeout_seconds` bounds a request from its first byte to the answer's last, however slowly
     it drips. Waits between attempts stay inside `cadence_seconds` and the caller's deadline.
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
-    no `transport` is given); a .netrc is not looked at, and cookies are not kept.
+    no `transport` is given); a .netrc is not looked at, and cookies are not kept. `told_time` is
+    given the `Date` of every answer.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class VendorClient:
         random: Callable[[], float] = chance.random,
         now: Callable[[], float] = time.time,
         verify: ssl.SSLContext | bool = True,
+        told_time: Callable[[str], None] | None = None,
     ) -> None:
         self._account = account
         self._provider = provider
@@ -96,13 +98,16 @@ class VendorClient:
             (name.encode("ascii"), value.encode("latin-1"))
             for name, value in provider.headers.items()
         )
+        hooks: list[Callable[[httpx.Response], Awaitable[None]]] = [_forget_location]
+        if told_time is not None:
+            hooks.append(_date_to(told_time))
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=verify,
             timeout=timeout_seconds,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            event_hooks={"response": [_forget_location]},
+            event_hooks={"response": hooks},
             follow_redirects=False,
         )
         # They log every URL, and in debugging every header; what there is to say, we say.
@@ -260,6 +265,13 @@ class VendorClient:
                 raise InvalidRequestError(f"{_where(url)}: not a valid address") from error
             finally:
                 self._observe.request(feed, code, time.perf_counter() - started)
+
+
+def _date_to(tell: Callable[[str], None]) -> Callable[[httpx.Response], Awaitable[None]]:
+    async def hook(response: httpx.Response) -> None:
+        tell(response.headers.get("date", ""))
+
+    return hook
 
 
 async def _forget_location(response: httpx.Response) -> None:

@@ -7,29 +7,37 @@ alone, and what it had said before stays: its counters for ever, its levels for 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from exporter.asking import Questions, backlog_seconds, gap_piece, questions, stream_names
 from exporter.config.settings import Account, Polling
+from exporter.cost import Cost, estimate
 from exporter.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
 from exporter.exposition import AccountPage
 from exporter.fetch import Fetched, Round
+from exporter.journal import Journal
 from exporter.ledger import Book, Ledger, Poll
-from exporter.model import Ask, Feed, Measure, Request
+from exporter.model import Ask, Feed, Level, Measure, Request
 from exporter.schedule import next_tick
 from exporter.status import AccountStatus, FeedStatus
 from exporter.telemetry import LEDGER_REASON, AccountTelemetry, Telemetry
 from exporter.worker import Worker
-
-log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_SECONDS = 30.0
 """The clock is looked at again after so long: it may have been set, or the machine suspended."""
 
 Get = Callable[[Request, str, float], Awaitable[bytes]]
 """Fetches a request for a feed, not beyond an instant of the event loop's clock."""
+
+
+class LookBack(Protocol):
+    """What follows from the ledger as it is after a poll, as levels; it may ask the vendor."""
+
+    async def __call__(
+        self, get: Callable[[Request, str], Awaitable[bytes]], /
+    ) -> Sequence[Level]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Collector:
         polling: Polling,
         delay_seconds: float,
         retention_seconds: int,
+        look_back: LookBack | None = None,
     ) -> None:
         self.account = account
         self.page = page
@@ -85,10 +94,12 @@ class Collector:
         self._polling = polling
         self._delay_seconds = delay_seconds
         self._retention_seconds = retention_seconds
+        self._look_back_at = look_back
         self._progress = [_Progress(feed) for feed in feeds]
         self._configured = configured_streams(account)
         self._found: tuple[str, ...] = ()
-        self._remarked: set[str] = set()
+        self._journal = Journal(provider=account.provider.name, account=account.name)
+        self._cost: tuple[int, Cost] | None = None
         self._names_known = asyncio.Event()
         self._due_changed = asyncio.Event()
         self._next_due: float | None = None
@@ -109,11 +120,15 @@ class Collector:
 
     def status(self) -> AccountStatus:
         """What there is to say of the account now."""
+        cost = None if self._cost is None else self._cost[1]
         return AccountStatus(
             name=self.account.name,
             provider=self.account.provider.name,
             polling=self._polling_now,
             next_poll=self._next_poll,
+            cadence_seconds=self._polling.cadence_seconds,
+            requests_per_poll=None if cost is None else cost.per_poll,
+            requests_per_day=None if cost is None else cost.per_day,
             series=self.page.series,
             streams_folded=len(self._book.folded),
             feeds=tuple(self._feed_status(progress) for progress in self._progress),
@@ -209,19 +224,16 @@ class Collector:
                     for progress in self._progress
                 ]
             succeeded = [task.result() for task in tasks]
-            log.info(
-                "polled",
-                extra={
-                    "provider": self.account.provider.name,
-                    "account": self.account.name,
-                    "feeds": len(succeeded),
-                    "failed": len(succeeded) - sum(succeeded),
-                    "requests": requests,
-                    "seconds": round(max(0.0, clock() - started), 3),
-                },
+            self._journal.polled(
+                feeds=len(succeeded),
+                failed=len(succeeded) - sum(succeeded),
+                requests=requests,
+                seconds=max(0.0, clock() - started),
             )
             await self._fill_gaps(round_)
             await self._fold()
+            await self._look_back(get)
+            await self._estimate()
             return all(succeeded)
         finally:
             self._polling_now = False
@@ -235,9 +247,13 @@ class Collector:
             if self._discovery is not None:
                 ask = Ask(int(self._tools.clock()))
                 self._found = tuple((await round_.fetch(self._discovery, [ask])).streams)
+                self._journal.over("discovery", "discovery")
         except PollError as error:
-            self._remark(
-                "discovery", f"stream names were not looked up, new ones are missed: {error}"
+            self._journal.trouble(
+                "discovery",
+                "discovery",
+                "stream names were not looked up; new streams are missed until they are",
+                error,
             )
         finally:
             self._names_known.set()
@@ -247,6 +263,7 @@ class Collector:
         clock = self._tools.clock
         started = clock()
         failure: PollError | LedgerWriteError | None = None
+        mistake: Exception | None = None
         try:
             async with asyncio.timeout_at(deadline):
                 if feed.needs_streams:
@@ -260,7 +277,7 @@ class Collector:
             failure = error
         except Exception as error:
             # A mistake of ours, brought out by some answer, must not take other feeds along.
-            log.exception("unexpected error in a poll", extra=self._labels(feed.name))
+            mistake = error
             failure = SchemaError(f"an answer could not be handled ({type(error).__name__})")
         finally:
             if feed.discovers:
@@ -268,21 +285,25 @@ class Collector:
         now = clock()
         reason = None
         if failure is None:
-            self._note_success(progress)
+            self._note_success(progress, now)
         else:
             reason = failure.reason if isinstance(failure, PollError) else LEDGER_REASON
-            self._note_failure(progress, reason, str(failure), now)
+            self._journal.failed(feed.name, reason, str(failure), mistake)
+            progress.failing_since = progress.failing_since or now
+            progress.reason = reason
+            progress.error = str(failure)
         progress.polled = True
         self.telemetry.poll(feed.name, seconds=max(0.0, now - started), failure=reason, at=started)
         await self.refresh()
         return failure is None
 
     def _questions(self, feed: Feed, now: int) -> Questions:
-        names = dict.fromkeys((*stream_names(self._book, self._configured, now), *self._found))
+        state = self._book.feeds[feed.name]
+        known = stream_names(self._book, self._configured, now, polled_at=state.polled_at)
         return questions(
             feed,
-            self._book.feeds[feed.name],
-            streams=tuple(names),
+            state,
+            streams=tuple(dict.fromkeys((*known, *self._found))),
             now=now,
             history_seconds=self._polling.history_seconds,
             cadence_seconds=self._polling.cadence_seconds,
@@ -314,7 +335,7 @@ class Collector:
         finally:
             await self._show((), feed=feed.name, fetched=fetched, at=float(at))
         for remark in fetched.remarks:
-            self._remark(feed.name, remark)
+            self._journal.remark(feed.name, remark)
         if asked.lost is not None:
             self._note_lost(feed, asked.lost.end - asked.lost.start)
 
@@ -372,7 +393,12 @@ class Collector:
                 try:
                     await self._fill_gap(progress.feed, round_)
                 except (PollError, LedgerWriteError) as error:
-                    self._remark(progress.feed.name, f"an old gap stays open for now: {error}")
+                    self._journal.trouble(
+                        progress.feed.name,
+                        "gap",
+                        "what an outage left out is still missing; the next poll tries again",
+                        error,
+                    )
 
     async def _fill_gap(self, feed: Feed, round_: Round) -> None:
         clock = self._tools.clock
@@ -384,11 +410,12 @@ class Collector:
         )
         while clock() < until and (piece := gap_piece(feed, state, now=int(clock()))) is not None:
             window = piece.window
-            if not piece.asks and not feed.needs_streams:
+            if not piece.asks:
                 await self._tools.worker.run(
                     self._tools.ledger.give_up, self._book, feed.name, window
                 )
-                self._note_lost(feed, window.end - window.start)
+                if piece.lost:
+                    self._note_lost(feed, window.end - window.start)
                 continue
             fetched = await round_.fetch(feed, piece.asks)
             await self._record(
@@ -402,16 +429,32 @@ class Collector:
                     filled=window,
                 )
             )
-            log.info(
-                "catching up after an outage",
-                extra={
-                    "provider": self.account.provider.name,
-                    "account": self.account.name,
-                    "feed": feed.name,
-                    "hours_left": round(backlog_seconds(state) / 3600, 1),
-                },
-            )
+            self._journal.catching_up(feed.name, backlog_seconds=backlog_seconds(state))
             await self._show(())
+
+    async def _look_back(self, get: Callable[[Request, str], Awaitable[bytes]]) -> None:
+        """Show what follows from the ledger as it is now."""
+        if self._look_back_at is None:
+            return
+        try:
+            levels = await self._look_back_at(get)
+        except Exception as error:
+            # Polling goes on whatever becomes of what is made of it.
+            if isinstance(error, LedgerWriteError):
+                self._tools.telemetry.ledger_write_failed()
+            self._journal.trouble(
+                "history", "history", "the month to date and what is settled stand still", error
+            )
+            return
+        self._journal.over("history", "history")
+        tools = self._tools
+
+        def work() -> None:
+            now = tools.clock()
+            self.page.render(self.page.set_levels("", levels, at=now), now)
+
+        await tools.worker.run(work)
+        await self._show(())
 
     async def _fold(self) -> None:
         """Fold buckets beyond the retention into the totals."""
@@ -421,55 +464,68 @@ class Collector:
                 await self._tools.worker.run(
                     self._tools.ledger.fold, self._book, progress.feed.name, before
                 )
+                self._journal.over(progress.feed.name, "fold")
             except LedgerWriteError as error:
                 self._tools.telemetry.ledger_write_failed()
-                self._remark(progress.feed.name, f"old buckets were not folded: {error}")
+                self._journal.trouble(
+                    progress.feed.name,
+                    "fold",
+                    "old buckets were not folded into the totals; the ledger stays larger",
+                    error,
+                )
+
+    async def _estimate(self) -> None:
+        """Count what polling takes, when other streams are known than last time."""
+        feeds = [progress.feed for progress in self._progress]
+        if self._discovery is not None:
+            feeds.append(self._discovery)
+        streams = 0
+        if any(feed.needs_streams for feed in feeds):
+            now = int(self._tools.clock())
+            streams = len({*stream_names(self._book, self._configured, now), *self._found})
+        if self._cost is None or self._cost[0] != streams:
+            cost = await self._tools.worker.run(
+                lambda: estimate(
+                    feeds,
+                    streams=streams,
+                    cadence_seconds=self._polling.cadence_seconds,
+                    delay_seconds=self._polling.delay_seconds,
+                )
+            )
+            self._cost = streams, cost
 
     # What people are told.
 
-    def _note_success(self, progress: _Progress) -> None:
+    def _note_success(self, progress: _Progress, now: float) -> None:
         if progress.failing_since is not None:
-            log.info(
-                "feed works again; its counters have caught up",
-                extra=self._labels(progress.feed.name),
+            name = progress.feed.name
+            self._journal.works_again(
+                name,
+                failed_seconds=max(0.0, now - progress.failing_since),
+                backlog_seconds=backlog_seconds(self._book.feeds[name]),
             )
         progress.failing_since = progress.reason = progress.error = None
 
-    def _note_failure(self, progress: _Progress, reason: str, error: str, now: float) -> None:
-        if progress.reason != reason:
-            log.warning(
-                "feed failed; its counters stand still, its gauges vanish after two cadences",
-                extra={**self._labels(progress.feed.name), "reason": reason, "error": error},
-            )
-        progress.failing_since = progress.failing_since or now
-        progress.reason = reason
-        progress.error = error
-
     def _note_lost(self, feed: Feed, seconds: int) -> None:
         self.telemetry.lost(feed.name, seconds)
-        log.warning(
-            "data lost: the vendor no longer has it in any resolution",
-            extra={**self._labels(feed.name), "hours": round(seconds / 3600, 1)},
-        )
-
-    def _remark(self, feed: str, remark: str) -> None:
-        """Say something once."""
-        if remark not in self._remarked:
-            self._remarked.add(remark)
-            log.warning(remark, extra=self._labels(feed))
-
-    def _labels(self, feed: str) -> dict[str, str]:
-        return {
-            "provider": self.account.provider.name,
-            "account": self.account.name,
-            "feed": feed,
-        }
+        self._journal.lost(feed.name, seconds)
 
 
 def configured_streams(account: Account) -> tuple[str, ...]:
     """The names that the account's configuration asks to break down."""
     streams = account.options.get("streams", ())
     return streams if isinstance(streams, tuple) else ()
+
+
+def discovery_feed(account: Account) -> Feed | None:
+    """A feed that shows stream names, where the account wants them and some feed needs them."""
+    if account.options.get("discover") is not True:
+        return None
+    provider = account.provider
+    if not any(feed.needs_streams for feed in provider.feeds(account.feeds, account.options)):
+        return None
+    every = provider.feeds(provider.feed_names, account.options)
+    return next((feed for feed in every if feed.discovers), None)
 
 
 def _stream_labels(fetched: Fetched) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -15,8 +15,10 @@ from exporter.errors import (
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
+    PollError,
     SchemaError,
     ServerError,
+    TooLargeError,
     TooManyPagesError,
 )
 from exporter.model import (
@@ -30,6 +32,7 @@ from exporter.model import (
     Request,
     Usage,
 )
+from exporter.reading import refuse_repeated_keys
 
 MOST_PAGES = 10_000
 PARSED_IN_A_THREAD = 256 * 2**10
@@ -38,8 +41,11 @@ PARSED_IN_A_THREAD = 256 * 2**10
 KEPT_BYTES = 32 * 2**20
 """How much of a round's answers is kept for another feed that may ask the same."""
 
-LASTING = (InvalidRequestError, ForbiddenError, NotFoundError, ServerError)
+LASTING = (InvalidRequestError, ForbiddenError, NotFoundError, ServerError, TooLargeError)
 """What a feed may know a way around."""
+
+MOST_REFUSALS_TOLD = 5
+"""How many subjects that a fetch did without are named."""
 
 Identity: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 Bucket: TypeAlias = tuple[int, tuple[str, ...], int, int]
@@ -81,22 +87,40 @@ class Round:
         self._concurrency = concurrency
 
     async def fetch(self, feed: Feed, asks: Sequence[Ask]) -> Fetched:
-        """Everything that `feed` says to `asks`; the first error, if there is one."""
+        """Everything that `feed` says to `asks`; the first error, if there is one.
+
+        A feed that can do without what was refused still fails when nothing else is left.
+        """
         merged = _Merge()
         try:
             async with asyncio.TaskGroup() as group:
                 walk = _Walk(feed, self._shared, merged, group, self._concurrency)
                 for ask in asks:
-                    walk.add(feed.requests(ask), ask, page=1)
+                    walk.start(feed.requests(ask), ask)
         except BaseExceptionGroup as failures:
             failure = failures.exceptions[0]
         else:
-            return merged.fetched()
+            if walk.refusal is None or merged.requests:
+                return merged.fetched(walk.went_without())
+            failure = walk.refusal
         raise failure  # out of the except block, so that its own cause is what is shown
 
 
+@dataclass(slots=True, eq=False)
+class _Step:
+    """A request to be made, and the chain of answers that its own belongs to."""
+
+    request: Request
+    ask: Ask
+    page: int
+    chain: _Chain
+
+
 class _Walk:
-    """The requests of one fetch: those to come, and those that were made."""
+    """The requests of one fetch: those to come, and those that were made.
+
+    `refusal` is the first error that the feed knew a way around.
+    """
 
     def __init__(
         self,
@@ -111,12 +135,49 @@ class _Walk:
         self._merged = merged
         self._group = group
         self._concurrency = concurrency
-        self._waiting: deque[tuple[Request, Ask, int]] = deque()
+        self._waiting: deque[_Step] = deque()
         self._seen: set[Identity] = set()
         self._workers = 0
+        self._without: dict[str, str] = {}
+        self._answered: set[str] = set()
+        self.refusal: PollError | None = None
 
-    def add(self, requests: Iterable[Request], ask: Ask, *, page: int) -> None:
-        """Put requests into the queue. One that was there before is not asked again."""
+    def start(self, requests: Iterable[Request], ask: Ask) -> None:
+        """Put first requests into the queue, each of a chain of its own."""
+        self._waiting.extend(
+            _Step(request, ask, 1, self._merged.chain()) for request in self._fresh(requests, 1)
+        )
+        self._hire()
+
+    def went_without(self) -> list[str]:
+        """What to say of subjects that were refused and of which no other answer told."""
+        without = {
+            subject: said
+            for subject, said in self._without.items()
+            if subject not in self._answered
+        }
+        return list(without.values())[:MOST_REFUSALS_TOLD]
+
+    def _follow(self, step: _Step, requests: Iterable[Request]) -> None:
+        """Go on in the same chain: its next page, or details of what it lists."""
+        page = step.page + 1
+        self._waiting.extend(
+            _Step(request, step.ask, page, step.chain) for request in self._fresh(requests, page)
+        )
+        self._hire()
+
+    def _ask_instead(self, step: _Step, requests: Sequence[Request]) -> None:
+        """Ask these at once, depth first: else a tree of halves would wait in full width."""
+        page = step.page + 1
+        steps = [
+            _Step(request, step.ask, page, self._merged.chain())
+            for request in self._fresh(requests, page)
+        ]
+        self._waiting.extendleft(reversed(steps))
+        self._hire()
+
+    def _fresh(self, requests: Iterable[Request], page: int) -> Iterator[Request]:
+        """Those that were not in the queue before."""
         for request in requests:
             identity = request.identity
             if identity in self._seen:
@@ -124,7 +185,9 @@ class _Walk:
             if page > MOST_PAGES:
                 raise TooManyPagesError(f"{request.path}: no end after {MOST_PAGES:,} pages")
             self._seen.add(identity)
-            self._waiting.append((request, ask, page))
+            yield request
+
+    def _hire(self) -> None:
         # As many workers as there is work for; each goes home when the queue is empty.
         for _ in range(min(self._concurrency - self._workers, len(self._waiting))):
             self._workers += 1
@@ -132,22 +195,33 @@ class _Walk:
 
     async def _work(self) -> None:
         while self._waiting:
-            request, ask, page = self._waiting.popleft()
+            step = self._waiting.popleft()
+            request = step.request
             try:
                 body = await self._shared.get(request, self._feed.name)
             except LASTING as error:
                 instead = self._feed.refused(request, error)
                 if instead is None:
                     raise
-                self.add(instead, ask, page=page + 1)
+                self._note_refusal(request, error, final=not instead)
+                self._ask_instead(step, instead)
             else:
                 if len(body) > PARSED_IN_A_THREAD:
-                    answer, usage = await asyncio.to_thread(_read, self._feed, request, body, ask)
+                    read = await asyncio.to_thread(_read, self._feed, request, body, step.ask)
                 else:
-                    answer, usage = _read(self._feed, request, body, ask)
-                self._merged.add(answer, usage)
-                self.add(answer.follow, ask, page=page + 1)
+                    read = _read(self._feed, request, body, step.ask)
+                answer, usage = read
+                self._answered.update(request.subjects)
+                self._merged.add(step.chain, answer, usage, new=step.chain.is_new(request, body))
+                self._follow(step, answer.follow)
         self._workers -= 1
+
+    def _note_refusal(self, request: Request, error: PollError, *, final: bool) -> None:
+        if self.refusal is None:
+            self.refusal = error
+        if final:
+            subject = ", ".join(request.subjects) or request.path
+            self._without[subject] = f"does without {subject[:100]!r}: {error}"
 
 
 # --- Sharing --------------------------------------------------------------------------------------
@@ -221,6 +295,7 @@ def _read(
 ) -> tuple[Answer, dict[Bucket, Usage]]:
     """One answer, and its usage with rows of the same bucket summed."""
     try:
+        refuse_repeated_keys(body)
         answer = feed.parse(request, body, ask)
     except SchemaError as error:
         failure = f"{request.path}: {error}"
@@ -256,29 +331,70 @@ def _summed(usage: Sequence[Usage]) -> dict[Bucket, Usage]:
     amounts = dict.fromkeys(rows, 0)
     for row in usage:
         amounts[id(row.measure), row.labels, row.start, row.width] += row.amount
-    return {
-        bucket: Usage(row.measure, row.labels, row.start, row.width, amounts[bucket])
-        for bucket, row in rows.items()
-    }
+    return {bucket: _with(row, amounts[bucket]) for bucket, row in rows.items()}
+
+
+def _with(row: Usage, amount: int) -> Usage:
+    return Usage(row.measure, row.labels, row.start, row.width, amount)
+
+
+@dataclass(slots=True, eq=False)
+class _Chain:
+    """The usage of one request and of all that follows from it."""
+
+    usage: dict[Bucket, Usage] = field(default_factory=dict)
+    _bodies: set[tuple[str, tuple[str, ...], int]] = field(default_factory=set)
+
+    def is_new(self, request: Request, body: bytes) -> bool:
+        """Whether this is no page that came before under another token."""
+        page = request.path, request.subjects, hash(body)
+        known = page in self._bodies
+        self._bodies.add(page)
+        return not known
+
+    def add(self, usage: dict[Bucket, Usage]) -> None:
+        mine = self.usage
+        if not mine:
+            self.usage = usage
+        elif mine.keys().isdisjoint(usage):
+            mine.update(usage)
+        else:
+            for bucket, row in usage.items():
+                known = mine.get(bucket)
+                mine[bucket] = row if known is None else _with(row, known.amount + row.amount)
 
 
 class _Merge:
-    """Answers put together. Usage: the later answer wins; levels: as each one's `merge` says."""
+    """Answers put together.
+
+    Usage: rows of one bucket add up along a chain, because a vendor may spread them over pages;
+    what two chains say of one bucket is the same thing told twice, and the later chain counts.
+    Levels: as each one's `merge` says.
+    """
 
     def __init__(self) -> None:
-        self._usage: dict[Bucket, Usage] = {}
+        self._chains: list[_Chain] = []
         self._levels: dict[tuple[Measure, tuple[str, ...]], Level] = {}
         self._events: dict[str, Event] = {}
         self._streams: dict[str, None] = {}
         self._remarks: dict[str, None] = {}
         self._resume: int | None = None
         self._newest: int | None = None
-        self._requests = 0
+        self.requests = 0
 
-    def add(self, answer: Answer, usage: dict[Bucket, Usage]) -> None:
-        self._requests += 1
+    def chain(self) -> _Chain:
+        """One more, later than those before."""
+        chain = _Chain()
+        self._chains.append(chain)
+        return chain
+
+    def add(self, chain: _Chain, answer: Answer, usage: dict[Bucket, Usage], *, new: bool) -> None:
+        """Take an answer in; one that is not `new` adds nothing to what it said before."""
+        self.requests += 1
+        if not new:
+            return
         if usage:
-            self._usage.update(usage)
+            chain.add(usage)
             end = max(
                 (start + width for _, _, start, width in usage if width != LIFETIME_WIDTH),
                 default=None,
@@ -295,16 +411,23 @@ class _Merge:
         self._streams.update(dict.fromkeys(answer.streams))
         self._remarks.update(dict.fromkeys(answer.remarks))
 
-    def fetched(self) -> Fetched:
+    def fetched(self, went_without: Iterable[str]) -> Fetched:
+        usage: dict[Bucket, Usage] = {}
+        for chain in self._chains:
+            if usage:
+                usage.update(chain.usage)
+                chain.usage = {}  # or there would be two of everything at the end
+            else:
+                usage = chain.usage
         return Fetched(
-            usage=list(self._usage.values()),
+            usage=list(usage.values()),
             levels=list(self._levels.values()),
             events=list(self._events.values()),
             streams=list(self._streams),
             resume=self._resume,
             newest=self._newest,
-            remarks=list(self._remarks),
-            requests=self._requests,
+            remarks=[*self._remarks, *went_without],
+            requests=self.requests,
         )
 
 

@@ -19,19 +19,26 @@ def set_up(level: str, format: str, stream: TextIO | None = None) -> None:
     handler.setFormatter(Json() if format == "json" else Logfmt())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel({"warn": logging.WARNING}.get(level, level.upper()))
-    # What the libraries have to say below a warning is about themselves.
+    threshold = {"warn": logging.WARNING}.get(level, level.upper())
+    root.setLevel(threshold)
+    # What the libraries have to say below a warning is about themselves. A logger with a level of
+    # its own does not ask the root's, so the handler has to.
+    handler.setLevel(threshold)
     for name in ("uvicorn", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.captureWarnings(capture=True)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     level = record.levelname.lower()
+    moment = datetime.fromtimestamp(record.created, UTC).replace(tzinfo=None)
     fields: dict[str, object] = {
-        "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-        "level": "warn" if level == "warning" else level,
+        "ts": f"{moment.isoformat(timespec='milliseconds')}Z",
+        "level": {"warning": "warn", "critical": "error"}.get(level, level),
         "msg": record.getMessage(),
     }
+    if record.name.partition(".")[0] != __name__.partition(".")[0]:
+        fields["logger"] = record.name
     fields.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
     if record.exc_info and record.exc_info[0] is not None:
         fields["exception"] = record.exc_info[0].__name__
@@ -56,7 +63,14 @@ class Json(logging.Formatter):
 
 
 def _quoted(value: object) -> str:
+    """As it is, or in quotes where it could be mistaken for several fields or break the line.
+
+    No character is left that ends a line or that a terminal obeys, in whatever alphabet.
+    """
     text = str(value)
     if text and all(character.isprintable() and character not in ' "=\\' for character in text):
         return text
-    return json.dumps(text, ensure_ascii=False)
+    return "".join(
+        character if character.isprintable() else json.dumps(character)[1:-1]
+        for character in json.dumps(text, ensure_ascii=False)
+    )

@@ -347,6 +347,36 @@ OLDEST_UNFINISHED_JOB = _gauge(
     "path",
 )
 
+# The current month, from the ledger's buckets by their own time; compare it with the invoice page.
+
+_MONTH = (
+    " in the current month (UTC), from the ledger's buckets by their own time. It holds what the"
+    " ledger has: see media_month_to_date_since_timestamp_seconds."
+)
+
+MONTH_TO_DATE_BYTES = Measure(
+    "media_month_to_date_bytes",
+    "gauge",
+    ("direction",),
+    "Bytes of the whole account, all kinds together," + _MONTH,
+)
+MONTH_TO_DATE_VIEWING_SECONDS = Measure(
+    "media_month_to_date_viewing_seconds",
+    "gauge",
+    (),
+    "Seconds watched, the whole account, all kinds together," + _MONTH,
+)
+MONTH_TO_DATE_JOBS = Measure(
+    "media_month_to_date_jobs", "gauge", (), "Jobs as the vendor counts them," + _MONTH
+)
+MONTH_TO_DATE_SINCE = Measure(
+    "media_month_to_date_since_timestamp_seconds",
+    "gauge",
+    (),
+    "From when on the month to date is complete: the month's beginning, or later when the ledger"
+    " begins later or has folded earlier buckets into the totals.",
+)
+
 CATALOGUE: Final[tuple[Measure, ...]] = tuple(
     value for value in list(vars().values()) if isinstance(value, Measure)
 )

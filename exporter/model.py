@@ -13,7 +13,7 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -260,6 +260,20 @@ class Feed(Protocol):
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
         """What to ask instead after `error`; None to let the error stand, () to go without."""
+
+
+@runtime_checkable
+class Totals(Protocol):
+    """What a feed may have besides: the vendor's own total of a longer window.
+
+    It is held against what the feed's buckets add up to.
+    """
+
+    def totals(self, window: Window) -> Iterable[Request]:
+        """The requests for the total of `window`, which begins and ends with a day."""
+
+    def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
+        """The total as usage, and the requests for further pages; raises as `parse` does."""
 
 
 @dataclass(frozen=True, slots=True)

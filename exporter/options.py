@@ -119,11 +119,24 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check-config", help="check the configuration, say what it polls")
     _add_config(check)
     check.flag("--web.config.file", "web configuration to check, too", "")
+    check.add_argument(
+        "--online",
+        action="store_true",
+        help="also try each credential once, and say what it may do",
+    )
 
     once = commands.add_parser("once", help="poll everything once, metrics on stdout")
     _add_config(once)
     _add_ledger(once)
     _add_log(once, level="warn")
+
+    backfill = commands.add_parser(
+        "backfill", help="the ledger's history as OpenMetrics, for promtool"
+    )
+    _add_history(backfill)
+    export = commands.add_parser("export", help="the ledger's raw buckets, for a warehouse")
+    export.add_argument("--format", required=True, choices=("csv", "jsonl", "parquet"))
+    _add_history(export)
 
     demo = commands.add_parser("demo", help="everything on this machine: no account, no network")
     _add_web(demo, f"127.0.0.1:{DEFAULT_PORT}")
@@ -167,6 +180,30 @@ def _add_listen_address(parser: _Parser, address: str) -> None:
         address,
         action="append",
         metavar="ADDRESS",
+    )
+
+
+def _add_history(parser: _Parser) -> None:
+    _add_config(parser)
+    _add_ledger(parser)
+    when = "ISO 8601 date or time (UTC unless it says otherwise) or Unix seconds"
+    parser.add_argument("--from", dest="start", metavar="TIME", help=f"beginning; {when}")
+    parser.add_argument("--to", dest="end", metavar="TIME", help=f"end; {when}")
+    for name in ("account", "metric"):
+        parser.add_argument(
+            f"--{name}",
+            action="append",
+            default=[],
+            metavar=name.upper(),
+            help=f"only this {name}; may be repeated",
+        )
+    parser.add_argument(
+        "--unsettled",
+        action="store_true",
+        help="also closed buckets that the vendor may still change",
+    )
+    parser.add_argument(
+        "--output", default="-", metavar="FILE", help="where to write (default: -, which is stdout)"
     )
 
 

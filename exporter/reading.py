@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -87,3 +88,18 @@ def country(value: str | None) -> str:
     """ISO 3166-1 alpha-2 in capitals for two letters, else the vendor's name as it is."""
     name = label(value)
     return name.upper() if len(name) == 2 and name.isascii() and name.isalpha() else name
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Raise SchemaError when an object in `body` has a key twice: which of the two counts?
+
+    Raises what msgspec does when `body` is not JSON at all.
+    """
+    # Decoding drops the repetitions, and with them their colons; colons in strings stay.
+    if body.count(b":") != msgspec.json.encode(msgspec.json.decode(body)).count(b":"):
+        json.loads(body, object_pairs_hook=_once_each, parse_int=str)  # or a colon was written as an escape
+
+
+def _once_each(members: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in members}) < len(members):
+        raise SchemaError("an object has a key twice")

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from exporter.exposition import Format, Page
-from exporter.landing import landing_page
+from exporter.landing import content_security_policy, landing_page
 from exporter.negotiation import accepts_gzip, choose_format
 from exporter.status import AccountStatus
 
@@ -171,8 +171,14 @@ class Server:
             case "/":
                 return Answer(
                     200,
-                    landing_page(self._facts.status(), self._facts.now(), self._telemetry_path),
+                    landing_page(
+                        self._facts.status(),
+                        self._facts.now(),
+                        self._telemetry_path,
+                        self._facts.healthy(),
+                    ),
                     HTML,
+                    ((b"content-security-policy", content_security_policy().encode()),),
                 )
             case "/-/healthy":
                 return _health(self._facts.healthy(), "Healthy.\n")

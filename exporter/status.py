@@ -28,12 +28,19 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account. `next_poll` is None before the first one is over."""
+    """One account. `next_poll` is None before the first one is over.
+
+    `requests_per_poll` and `requests_per_day` are what polling takes with the streams known now,
+    before any paging; None before the first poll is over.
+    """
 
     name: str
     provider: str
     polling: bool
     next_poll: float | None
+    cadence_seconds: int
+    requests_per_poll: int | None
+    requests_per_day: int | None
     series: int
     streams_folded: int
     feeds: tuple[FeedStatus, ...]

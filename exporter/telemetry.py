@@ -31,6 +31,9 @@ PROCESS_SECONDS = 1.0
 RENDERED_AT_ONCE = 4
 """How many accounts' metrics one scrape may render; the others show what they showed last."""
 
+KEPT_SECTIONS = 64
+"""How many differently narrowed sections are kept until something changes."""
+
 LEDGER_REASON: Final = "ledger"
 """The reason of a poll that succeeded but could not be written down."""
 
@@ -123,6 +126,20 @@ SERIES_FOLDED = OwnMetric(
     FEED[:2],
     'Streams beyond the limit, summed under stream="__other__".',
 )
+SETTLED_REVISED = OwnMetric(
+    "media_exporter_settled_buckets_revised_total",
+    "counter",
+    FEED,
+    "Settled buckets that changed all the same; what was backfilled or remote-written of them is"
+    " outdated.",
+)
+RECONCILIATION = OwnMetric(
+    "media_exporter_reconciliation_difference_ratio",
+    "gauge",
+    FEED,
+    "Largest difference between the ledger's and the vendor's own totals of the month's whole"
+    " settled days, by the vendor's; above 0 when the ledger has more. Asked for once a day.",
+)
 ACCOUNT_METRICS: Final = (
     POLL_SUCCESS,
     POLLS,
@@ -137,6 +154,8 @@ ACCOUNT_METRICS: Final = (
     REQUEST_DURATION,
     CORRECTIONS,
     LATE_BUCKETS,
+    SETTLED_REVISED,
+    RECONCILIATION,
     SERIES,
     SERIES_FOLDED,
 )
@@ -172,7 +191,38 @@ PROCESS_METRICS: Final = (
     RELOAD_SUCCESSFUL,
     RELOAD_SUCCESS_TIMESTAMP,
 )
-OWN_METRICS: Final = (*ACCOUNT_METRICS, *PROCESS_METRICS)
+REMOTE_WRITE_SAMPLES = OwnMetric(
+    "media_exporter_remote_write_samples_total",
+    "counter",
+    (),
+    "Samples that the remote write receiver has taken.",
+)
+REMOTE_WRITE_REJECTED = OwnMetric(
+    "media_exporter_remote_write_samples_rejected_total",
+    "counter",
+    ("reason",),
+    "Samples that the remote write receiver will never take, by why.",
+)
+REMOTE_WRITE_FAILURES = OwnMetric(
+    "media_exporter_remote_write_failures_total",
+    "counter",
+    (),
+    "Attempts that failed because the receiver could not be reached or took nothing; the ledger"
+    " keeps what is to be pushed.",
+)
+REMOTE_WRITE_CURSOR = OwnMetric(
+    "media_exporter_remote_write_cursor_timestamp_seconds",
+    "gauge",
+    ("receiver",),
+    "Up to when the final buckets of every feed have been pushed, and to which host.",
+)
+REMOTE_WRITE_METRICS: Final = (
+    REMOTE_WRITE_SAMPLES,
+    REMOTE_WRITE_REJECTED,
+    REMOTE_WRITE_FAILURES,
+    REMOTE_WRITE_CURSOR,
+)
+OWN_METRICS: Final = (*ACCOUNT_METRICS, *PROCESS_METRICS, *REMOTE_WRITE_METRICS)
 
 
 class _Registry:
@@ -262,7 +312,7 @@ class AccountTelemetry:
             labels = (provider, account, feed)
             self.metrics.set(POLL_INTERVAL, cadence_seconds, *labels)
             # Alerts on their increase need them to be there before the first one.
-            for counter in (POLLS, DATA_LOST, CORRECTIONS, LATE_BUCKETS):
+            for counter in (POLLS, DATA_LOST, CORRECTIONS, LATE_BUCKETS, SETTLED_REVISED):
                 self.metrics.add(counter, 0, *labels)
             for reason in (*REASONS, LEDGER_REASON):
                 self.metrics.add(POLL_FAILURES, 0, *labels, reason)
@@ -303,6 +353,14 @@ class AccountTelemetry:
         self.metrics.add(LATE_BUCKETS, late, *labels)
         self.metrics.set(BACKLOG, backlog, *labels)
 
+    def revised(self, feed: str, buckets: int) -> None:
+        """So many settled buckets changed."""
+        self.metrics.add(SETTLED_REVISED, buckets, self.provider, self.account, feed)
+
+    def reconciled(self, feed: str, ratio: float) -> None:
+        """By so much the ledger's month differs from the vendor's."""
+        self.metrics.set(RECONCILIATION, ratio, self.provider, self.account, feed)
+
     def lost(self, feed: str, seconds: int) -> None:
         """So much time is gone for good."""
         self.metrics.add(DATA_LOST, seconds, self.provider, self.account, feed)
@@ -311,6 +369,34 @@ class AccountTelemetry:
         """How much is on the page."""
         self.metrics.set(SERIES, exposed, self.provider, self.account)
         self.metrics.set(SERIES_FOLDED, folded, self.provider, self.account)
+
+
+class RemoteWriteTelemetry:
+    """What remote write says of itself; there only when it is configured."""
+
+    def __init__(self, *, receiver: str, created_timestamps: bool = False) -> None:
+        self.metrics = _Registry(REMOTE_WRITE_METRICS, created_timestamps=created_timestamps)
+        self._receiver = receiver
+        # Alerts on their increase need them to be there before the first one.
+        for reason in ("too_old", "out_of_order", "invalid"):
+            self.metrics.add(REMOTE_WRITE_REJECTED, 0, reason)
+
+    def accepted(self, samples: int) -> None:
+        """The receiver has taken so many."""
+        self.metrics.add(REMOTE_WRITE_SAMPLES, samples)
+
+    def rejected(self, reason: str, samples: int) -> None:
+        """The receiver will not take so many, ever."""
+        self.metrics.add(REMOTE_WRITE_REJECTED, samples, reason)
+
+    def failed(self) -> None:
+        """The receiver took nothing for now."""
+        self.metrics.add(REMOTE_WRITE_FAILURES, 1)
+
+    def cursor(self, until: int | None) -> None:
+        """Everything up to then has been pushed."""
+        if until is not None:
+            self.metrics.set(REMOTE_WRITE_CURSOR, until, self._receiver)
 
 
 class Telemetry:
@@ -329,6 +415,7 @@ class Telemetry:
         GCCollector(registry=self.process.registry)
         self._ledger_size = ledger_size
         self._accounts: tuple[AccountTelemetry, ...] = ()
+        self._remote_write: RemoteWriteTelemetry | None = None
         self._rendered_at = float("-inf")
         self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
         self.process.set(BUILD_INFO, 1, __version__, platform.python_version())
@@ -338,6 +425,11 @@ class Telemetry:
     def set_accounts(self, accounts: Sequence[AccountTelemetry]) -> None:
         """Show these accounts from now on."""
         self._accounts = tuple(accounts)
+        self._sections.clear()
+
+    def set_remote_write(self, remote_write: RemoteWriteTelemetry | None) -> None:
+        """Show this from now on."""
+        self._remote_write = remote_write
         self._sections.clear()
 
     def ledger_write_failed(self) -> None:
@@ -356,15 +448,20 @@ class Telemetry:
         key = (format, accounts)
         section = self._sections.get(key)
         if section is None:
-            section = self._sections[key] = self._assemble(format, accounts)
+            section = self._assemble(format, accounts)
+            if len(self._sections) < KEPT_SECTIONS:
+                self._sections[key] = section
         return section
 
     def _refresh(self) -> None:
         now = self._clock()
         stale = not 0 <= now - self._rendered_at < PROCESS_SECONDS
         changed = [account for account in self._accounts if account.metrics.changed]
-        if not (stale or changed or self.process.changed):
+        pushing = None if self._remote_write is None else self._remote_write.metrics
+        if not (stale or changed or self.process.changed or (pushing and pushing.changed)):
             return
+        if pushing is not None and pushing.changed:
+            pushing.render()
         if stale or self.process.changed:
             self.process.set(LEDGER_SIZE, self._ledger_size())
             self.process.render()
@@ -384,6 +481,8 @@ class Telemetry:
         ]
         if accounts is None:
             shown.append(self.process)
+            if self._remote_write is not None:
+                shown.append(self._remote_write.metrics)
         families: dict[str, Family] = {}
         for metrics in shown:
             families.update(metrics.families)

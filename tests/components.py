@@ -44,6 +44,11 @@ def chromium() -> Path:
     return _program("chromium", "chromium", "chromium-browser", "google-chrome")
 
 
+def victoria_metrics() -> Path:
+    """The single-node server."""
+    return _program("victoria-metrics", "victoria-metrics")
+
+
 @cache
 def _program(package: str, *names: str) -> Path:
     path = _found(names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -168,6 +169,10 @@ class Prometheus:
         self.process.terminate()
         self.process.wait()
 
+    def query_range(self, expression: str, start: int, end: int, step: int) -> dict[Any, Any]:
+        """Values by (name and labels as sorted pairs) and time."""
+        return query_range(self.address, expression, start, end, step)
+
     def query(self, expression: str) -> list[dict[str, Any]]:
         """An instant query's result."""
         answer = httpx.get(
@@ -179,3 +184,77 @@ class Prometheus:
         assert answer["status"] == "success", answer
         result: list[dict[str, Any]] = answer["data"]["result"]
         return result
+
+
+class VictoriaMetrics:
+    """A real VictoriaMetrics, its data in `folder`."""
+
+    def __init__(self, binary: Path, folder: Path) -> None:
+        self.binary = binary
+        self.folder = folder
+        self.address = f"127.0.0.1:{free_port()}"
+        self.log = folder / "victoria.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> VictoriaMetrics:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(self.binary),
+                    f"-storageDataPath={self.folder / 'data'}",
+                    f"-httpListenAddr={self.address}",
+                    "-retentionPeriod=100y",
+                    "-dedup.minScrapeInterval=1ms",
+                    "-search.latencyOffset=0s",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        eventually(self._ready, "VictoriaMetrics is ready")
+        return self
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"http://{self.address}/health", trust_env=False).status_code == 200
+        return False
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait()
+
+    def samples(self) -> dict[Any, Any]:
+        """Every stored value, by (name and labels as sorted pairs) and time."""
+        answer = httpx.get(
+            f"http://{self.address}/api/v1/export",
+            params={"match[]": '{__name__=~"media_.*"}'},
+            trust_env=False,
+            timeout=60,
+        )
+        found: dict[Any, Any] = {}
+        for line in answer.text.splitlines():
+            series = json.loads(line)
+            key = tuple(sorted(series["metric"].items()))
+            for at, value in zip(series["timestamps"], series["values"], strict=True):
+                assert at % 1000 == 0
+                assert (key, at // 1000) not in found, "a sample is there twice"
+                found[key, at // 1000] = value
+        return found
+
+
+def query_range(address: str, expression: str, start: int, end: int, step: int) -> dict[Any, float]:
+    """A range query's values, by (name and labels as sorted pairs) and time."""
+    answer = httpx.get(
+        f"http://{address}/api/v1/query_range",
+        params={"query": expression, "start": start, "end": end, "step": step},
+        trust_env=False,
+        timeout=60,
+    ).json()
+    assert answer["status"] == "success", answer
+    return {
+        (tuple(sorted(series["metric"].items())), int(at)): float(value)
+        for series in answer["data"]["result"]
+        for at, value in series["values"]
+    }

@@ -14,13 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import providers
 from exporter.app import Exporter
-from exporter.config import load
+from exporter.collector import discovery_feed
+from exporter.config import Account, load
 from exporter.emulators.app import Emulators
 from exporter.emulators.faults import Faults
 from exporter.emulators.vendor import Vendor
 from exporter.emulators.world import World
 from exporter.exposition import Format
 from exporter.measures import BY_NAME
+from exporter.model import Feed
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -92,6 +94,20 @@ class Simulation:
             )
         )
         return path
+
+    def feeds(self, provider: str) -> tuple[Feed, ...]:
+        """The feeds that the provider's account has in the configuration."""
+        account = self._account(provider)
+        return account.provider.feeds(account.feeds, account.options)
+
+    def discovery(self, provider: str) -> tuple[Feed, ...]:
+        """The feed that is asked for stream names only, if there is one."""
+        feed = discovery_feed(self._account(provider))
+        return () if feed is None else (feed,)
+
+    def _account(self, provider: str) -> Account:
+        config = load(self.configuration(), providers.load())
+        return next(one for one in config.accounts if one.name == ACCOUNTS[provider])
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Exporter]:

@@ -18,6 +18,7 @@ from exporter.errors import (
     RateLimitedError,
     SchemaError,
     ServerError,
+    TooLargeError,
     TooManyPagesError,
 )
 from exporter.fetch import KEPT_BYTES, Round
@@ -128,16 +129,70 @@ async def test_rows_of_one_bucket_are_summed_within_an_answer():
     assert fetched.usage == [hour(21), hour(2, stream="stage"), hour(8, measure=VIEWS)]
 
 
-async def test_a_later_answer_replaces_a_bucket_of_an_earlier_one():
+async def test_what_a_later_request_says_of_a_bucket_replaces_what_an_earlier_one_said():
+    """Answers to different first requests say the same thing twice, in the order of the asking."""
     feed = SomeFeed(
+        first=requests("a", "b"),
         answers={
-            "/a": Answer(usage=[hour(1), hour(2, at=2)], follow=requests("b")),
+            "/a": Answer(usage=[hour(1), hour(2, at=2)]),
             "/b": Answer(usage=[hour(5), hour(7, at=1, width=2 * HOUR)]),
-        }
+        },
     )
     fetched = await fetch(feed)
     assert fetched.usage == [hour(5), hour(2, at=2), hour(7, at=1, width=2 * HOUR)]
     assert fetched.requests == 2
+
+
+async def test_a_later_request_counts_even_when_an_earlier_one_is_answered_last():
+    """The order of the questions decides, not that of the answers."""
+
+    async def get(request, feed):
+        for _ in range(20 if request.path == "/a" else 1):
+            await asyncio.sleep(0)
+        return b"{}"
+
+    answers = {"/a": Answer(usage=[hour(1)]), "/b": Answer(usage=[hour(5)])}
+    fetched = await Round(get).fetch(SomeFeed(requests("a", "b"), answers), [ASK])
+    assert fetched.usage == [hour(5)]
+
+
+async def test_rows_of_one_bucket_are_summed_over_the_pages_of_a_list():
+    """A vendor may put the rows of one bucket on several pages of its answer."""
+    vendor = Vendor(a=b"1", b=b"2", c=b"3")
+    feed = SomeFeed(
+        answers={
+            "/a": Answer(usage=[hour(1), hour(2, at=2)], follow=requests("b")),
+            "/b": Answer(usage=[hour(4), hour(8, at=3)], follow=requests("c")),
+            "/c": Answer(usage=[hour(16)]),
+        }
+    )
+    assert (await fetch(feed, vendor)).usage == [hour(21), hour(2, at=2), hour(8, at=3)]
+
+
+async def test_what_is_asked_instead_of_a_refused_request_replaces_and_does_not_add():
+    """Of two ways to ask for the same, only one counts."""
+    feed = SomeFeed(
+        answers={"/b": Answer(usage=[hour(3)]), "/c": Answer(usage=[hour(3)])},
+        instead={"/a": requests("b", "c")},
+    )
+    fetched = await fetch(feed, Vendor(a=InvalidRequestError("no")))
+    assert fetched.usage == [hour(3)]
+
+
+async def test_a_page_that_comes_again_under_another_token_adds_nothing():
+    """The same page twice, as from a vendor that ignores a token, is counted once."""
+
+    class Stuck(SomeFeed):
+        def parse(self, request, body, ask):
+            level = Level(VIEWERS, ("lobby",), 3)
+            again = [Request("/a", (("page", "again"),))]
+            return Answer(usage=[hour(1)], levels=[level], follow=again)
+
+    vendor = Vendor()
+    fetched = await fetch(Stuck(), vendor)
+    assert len(vendor.asked) == 2
+    assert fetched.usage == [hour(1)]
+    assert [level.value for level in fetched.levels] == [3]
 
 
 @pytest.mark.parametrize(("merge", "value"), [("sum", 9), ("greatest", 5), ("least", 1)])
@@ -292,7 +347,10 @@ async def test_a_large_answer_is_read_off_the_event_loop_and_a_small_one_on_it()
 # --- Refusals and broken answers ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("error", [InvalidRequestError, ForbiddenError, NotFoundError, ServerError])
+@pytest.mark.parametrize(
+    "error",
+    [InvalidRequestError, ForbiddenError, NotFoundError, ServerError, TooLargeError],
+)
 async def test_a_feed_may_ask_something_else_after_a_lasting_refusal(error):
     vendor = Vendor(a=error("no"), b=NotFoundError("no"))
     feed = SomeFeed(instead={"/a": requests("b", "c"), "/b": ()})
@@ -300,6 +358,43 @@ async def test_a_feed_may_ask_something_else_after_a_lasting_refusal(error):
     assert vendor.paths == ["/a", "/b", "/c"]
     assert feed.parsed == ["/c"]
     assert fetched.requests == 1
+
+
+async def test_a_feed_whose_every_request_is_refused_fails_with_the_first_refusal():
+    """To do without everything is to have been told nothing."""
+    error = NotFoundError("host/a: answered 404")
+    vendor = Vendor(a=error, b=InvalidRequestError("no"), c=NotFoundError("no"))
+    feed = SomeFeed(first=requests("a", "b"), instead={"/a": requests("c"), "/b": (), "/c": ()})
+    with pytest.raises(NotFoundError) as caught:
+        await fetch(feed, vendor)
+    assert caught.value is error
+
+
+async def test_what_is_asked_instead_is_asked_at_once():
+    """Alternatives go before what was waiting, so a tree of them is walked depth first."""
+    vendor = Vendor(a=InvalidRequestError("no"), b=InvalidRequestError("no"))
+    instead = {"/a": requests("b", "e"), "/b": requests("c", "d")}
+    await fetch(SomeFeed(requests("a", "f"), instead=instead), vendor, concurrency=1)
+    assert vendor.paths == ["/a", "/b", "/c", "/d", "/e", "/f"]
+
+
+async def test_what_a_feed_does_without_is_remarked_on():
+    """A subject that was refused is named, unless another answer told of it."""
+    first = tuple(
+        Request(f"/{path}", subjects=(subject,))
+        for path, subject in (("a", "gone"), ("b", "found"), ("c", "found"))
+    )
+    vendor = Vendor(a=NotFoundError("answered 404"), b=NotFoundError("answered 404"))
+    fetched = await fetch(SomeFeed(first, instead={"/a": (), "/b": ()}), vendor)
+    assert fetched.remarks == ["does without 'gone': answered 404"]
+
+
+async def test_few_of_many_refused_subjects_are_named():
+    """A thousand unknown names do not make a thousand lines."""
+    paths = [str(number) for number in range(1000)]
+    vendor = Vendor(**{path: NotFoundError("no") for path in paths})
+    feed = SomeFeed(requests("a", *paths), instead={f"/{path}": () for path in paths})
+    assert len((await fetch(feed, vendor)).remarks) == 5
 
 
 @pytest.mark.parametrize("error", [AuthError, RateLimitedError, NetworkError])

@@ -95,6 +95,7 @@ def schema(vendors: Mapping[str, Provider]) -> dict[str, object]:
             "description": section.help,
             "additionalProperties": False,
             "properties": {item.key: _property(item) for item in section.fields},
+            **_required(section.fields),
         }
         for section in fields.SECTIONS
     }
@@ -140,12 +141,18 @@ def _if_provider(vendor: Provider) -> dict[str, object]:
     }
 
 
+def _required(items: Iterable[Field]) -> dict[str, object]:
+    required = [item.key for item in items if item.required]
+    # A section without any keys is as good as none.
+    return {"anyOf": [{"maxProperties": 0}, {"required": required}]} if required else {}
+
+
 def _property(item: Field) -> dict[str, object]:
     described = {"description": _sentence(item.help), **item.kind.schema()}
-    # Some defaults are numbers, yet every default is written as text.
+    # Some defaults are numbers or mappings, yet every default is written as text.
     if item.default is not None:
-        number = described.get("type") == "integer"
-        described["default"] = int(item.default) if number else item.default
+        written = described.get("type") in ("integer", "object")
+        described["default"] = json.loads(item.default) if written else item.default
     return described
 
 

@@ -17,6 +17,7 @@ from exporter.config.settings import (
     LedgerSettings,
     Limits,
     Polling,
+    RemoteWrite,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LedgerSettings",
     "Limits",
     "Polling",
+    "RemoteWrite",
     "load",
     "redacted",
 ]

@@ -11,8 +11,19 @@ from itertools import product
 from typing import Any
 
 from exporter.config import durations
-from exporter.config.kinds import Choice, Count, Duration, File, Flag, Kind, Many, Text, Url
-from exporter.config.settings import LedgerSettings, Limits, Polling
+from exporter.config.kinds import (
+    Choice,
+    Count,
+    Duration,
+    File,
+    Flag,
+    Kind,
+    Labels,
+    Many,
+    Text,
+    Url,
+)
+from exporter.config.settings import LedgerSettings, Limits, Polling, RemoteWrite
 from exporter.model import BearerToken, ClientCredentials, Option, Provider
 
 
@@ -43,6 +54,7 @@ class Section:
 
     `settle` sees all values once each is right by itself, together with the keys that were
     given; it may change defaults, and returns a fault for each key that contradicts another.
+    The settings of an `optional` one are None when the file does not have it.
     """
 
     key: str
@@ -50,7 +62,10 @@ class Section:
     help: str
     fields: tuple[Field, ...]
     settle: Callable[[dict[str, Any], frozenset[str]], dict[str, str]] = field(default=_settled)
+    optional: bool = False
 
+
+_VARIABLE = Text("the name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*", secret=True)
 
 SHORT_CADENCE_SECONDS = 120
 """Below this the default delay is a fifteenth of the cadence, so that it stays a small part."""
@@ -65,6 +80,29 @@ def _settled_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str,
         limit = durations.written(cadence)
         return {"delay": f"expected less than the cadence, which is {limit}; found {found}"}
     return {}
+
+
+def _settled_remote_write(
+    values: dict[str, Any],  # noqa: ARG001
+    given: frozenset[str],
+) -> dict[str, str]:
+    def second(keys: tuple[str, ...]) -> dict[str, str]:
+        first, *others = [key for key in keys if key in given] or [""]
+        return dict.fromkeys(others, f"a second source, beside {first}; keep one")
+
+    faults = {
+        **second(("credentials_file", "credentials_env")),
+        **second(("password_file", "password_env")),
+    }
+    passwords = given & {"password_file", "password_env"}
+    if "username" in given:
+        if given & {"credentials_file", "credentials_env"}:
+            faults["username"] = "a second way to sign in, beside credentials; keep one"
+        elif not passwords:
+            faults["username"] = "incomplete without password_file or password_env"
+    elif passwords:
+        faults[min(passwords)] = "incomplete without username"
+    return faults
 
 
 SECTIONS = (
@@ -149,6 +187,30 @@ SECTIONS = (
             ),
         ),
     ),
+    Section(
+        "remote_write",
+        RemoteWrite,
+        "Pushes final buckets at their true time to Prometheus, Mimir, VictoriaMetrics or Thanos;"
+        " left out, nothing is pushed. See [history](history.md).",
+        (
+            Field("url", Url(), "The receiver's remote write endpoint.", required=True),
+            Field("credentials_file", File(secret=True), "File that holds a bearer token."),
+            Field("credentials_env", _VARIABLE, "Environment variable that holds it."),
+            Field("username", Text("1 to 256 printable characters"), "For basic authentication."),
+            Field("password_file", File(secret=True), "File that holds the password."),
+            Field("password_env", _VARIABLE, "Environment variable that holds it."),
+            Field("labels", Labels(), "Added to every series pushed.", "{}"),
+            Field(
+                "timeout",
+                Duration("1ms", "1h", "30s", fractions=True),
+                "Time that one push may take.",
+                "30s",
+                into="timeout_seconds",
+            ),
+        ),
+        _settled_remote_write,
+        optional=True,
+    ),
 )
 
 ACCOUNTS = Field(
@@ -164,10 +226,7 @@ NAME = Field(
 
 _SOURCES: Mapping[str, tuple[Kind, str]] = {
     "file": (File(secret=True), "File that holds"),
-    "env": (
-        Text("the name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*", secret=True),
-        "Environment variable that holds",
-    ),
+    "env": (_VARIABLE, "Environment variable that holds"),
 }
 
 _STEMS = {

@@ -236,6 +236,40 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """Names and values of labels, read into sorted pairs."""
+
+    name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_]*"
+
+    @property
+    def expected(self) -> str:
+        return "label names (not `provider` or `account`) and their values, both text"
+
+    def read(self, node: yaml.Node) -> tuple[tuple[str, str], ...]:
+        if not isinstance(node, yaml.MappingNode):
+            raise unfit(self, node)
+        labels: dict[str, str] = {}
+        for key, value in node.value:
+            name = text_of(self, key)
+            if re.fullmatch(self.name, name) is None or name in ("provider", "account"):
+                raise Unfit(f"expected {self.expected}; found {nodes.quoted(name)} as a name")
+            if name in labels:
+                raise Unfit(f"the label {nodes.quoted(name)} is given twice")
+            labels[name] = Text("text").read(value)
+        return tuple(sorted(labels.items()))
+
+    def schema(self) -> dict[str, object]:
+        return {
+            "type": "object",
+            "propertyNames": {
+                "pattern": f"^{self.name}$",
+                "not": {"enum": ["provider", "account"]},
+            },
+            "additionalProperties": {"type": "string"},
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of some words."""
 

@@ -51,13 +51,19 @@ def _section(reading: Reading, section: Section, entry: Entry | None, root: yaml
         entries = reading.entries(entry.value, section.key)
     if entries is None:
         return MISSING
+    if section.optional and (entry is None or not entries):
+        return None
     reading.unknown(entries, [item.key for item in section.fields], section.key)
+    at = root if entry is None else entry.key
+    before = len(reading.faults)
     values = {
-        item.into or item.key: reading.field(item, entries, section.key, root)
+        item.into or item.key: reading.field(item, entries, section.key, at)
         for item in section.fields
     }
-    if any(value is MISSING for value in values.values()):
+    if len(reading.faults) > before:
         return MISSING
+    # What has no default and was not given is None.
+    values = {key: None if value is MISSING else value for key, value in values.items()}
     for key, text in section.settle(values, frozenset(entries)).items():
         reading.faults.add(entries[key].value, f"{section.key}.{key}", text)
     return section.settings(**values)

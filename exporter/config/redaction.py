@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 import yaml
 
 from exporter.config import durations, fields
-from exporter.config.kinds import Duration
+from exporter.config.kinds import Duration, Labels
 from exporter.config.settings import Account, AppCredential, Config
 from exporter.credentials import CredentialSource, FileCredential
 
@@ -19,21 +19,30 @@ def redacted(config: Config) -> str:
     It says where credentials come from, never what they are.
     """
     document: dict[str, object] = {
-        section.key: {
-            item.key: _written(item, getattr(getattr(config, section.key), item.into or item.key))
-            for item in section.fields
-        }
+        section.key: _section(section, getattr(config, section.key))
         for section in fields.SECTIONS
+        if getattr(config, section.key) is not None
     }
     document["accounts"] = [_account(account) for account in config.accounts]
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     return text
 
 
+def _section(section: fields.Section, settings: object) -> dict[str, object]:
+    values = [(item, getattr(settings, item.into or item.key)) for item in section.fields]
+    return {
+        item.key: _written(item, value)
+        for item, value in values
+        if value is not None or isinstance(item.kind, Duration)
+    }
+
+
 def _written(item: fields.Field, value: object) -> object:
     if isinstance(item.kind, Duration):
         # Every None is a duration without a limit.
         return durations.written(value) if isinstance(value, int | float) else item.kind.unlimited
+    if isinstance(item.kind, Labels):
+        return dict(value) if isinstance(value, tuple) else {}
     return str(value) if isinstance(value, Path) else value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.credentials import CredentialSource
+from exporter.credentials import CredentialSource, EnvironmentCredential, FileCredential
 from exporter.model import Options, Provider
 
 
@@ -54,6 +54,36 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteWrite:
+    """Where final buckets are pushed to. Credentials are None where they are not given."""
+
+    url: str
+    credentials_file: Path | None
+    credentials_env: str | None
+    username: str | None
+    password_file: Path | None
+    password_env: str | None
+    labels: tuple[tuple[str, str], ...]
+    timeout_seconds: float
+
+    @property
+    def token(self) -> CredentialSource | None:
+        """Where the bearer token is."""
+        return _source(self.credentials_file, self.credentials_env)
+
+    @property
+    def password(self) -> CredentialSource | None:
+        """Where the password that belongs to `username` is."""
+        return _source(self.password_file, self.password_env)
+
+
+def _source(file: Path | None, variable: str | None) -> CredentialSource | None:
+    if file is not None:
+        return FileCredential(file)
+    return None if variable is None else EnvironmentCredential(variable)
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One account with a vendor.
 
@@ -79,3 +109,4 @@ class Config:
     accounts: tuple[Account, ...]
     path: Path
     warnings: tuple[str, ...] = ()
+    remote_write: RemoteWrite | None = None

@@ -33,8 +33,10 @@ from exporter.model import (
     Options,
     Request,
     Resolution,
+    Span,
     Step,
     Usage,
+    Window,
 )
 
 _USAGE: Final = "/media/usage"
@@ -149,6 +151,16 @@ class _UsageFeed:
                 amount = _count(row[key], path=f"{at}.{key}")
                 usage.append(Usage(measure, labels, start, DAY, amount))
         return Answer(usage=usage, follow=_next_page(request, _token(document)))
+
+    def totals(self, window: Window) -> Iterable[Request]:
+        first, last = (
+            datetime.fromtimestamp(instant, UTC).date().isoformat()
+            for instant in (window.start, window.end - DAY)
+        )
+        yield Request(_USAGE, (("from", first), ("to", last)), Span(window, Step.DAY))
+
+    def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
+        return self.parse(request, body, Ask(now))
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
         return None

@@ -435,15 +435,47 @@ class _Usage(_LivepeerFeed):
                 stored[start] = stored.get(start, 0) + time
         return Answer(usage=usage, levels=self._stored(stored, span, ask))
 
+    def totals(self, window: Window) -> Iterable[Request]:
+        params = (("from", str(window.start * 1000)), ("to", str(window.end * 1000)))
+        yield Request(_USAGE, params, Span(window, Step.HOUR))
+
+    def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
+        row = _BILLED_DECODER.decode(body)
+        if isinstance(row, list) or request.span is None:
+            raise SchemaError("$: a list where one total was asked for")
+        window = request.span.window
+        return Answer(
+            usage=[
+                Usage(
+                    measure,
+                    (),
+                    window.start,
+                    window.end - window.start,
+                    reading.amount(value, path=path, scale=_MINUTE),
+                )
+                for measure, value, path in (
+                    (
+                        measures.USAGE_DELIVERED_SECONDS,
+                        row.delivery_usage_mins,
+                        "$.DeliveryUsageMins",
+                    ),
+                    (measures.TRANSCODED_SECONDS, row.total_usage_mins, "$.TotalUsageMins"),
+                )
+                if value is not None
+            ]
+        )
+
     @staticmethod
     def _stored(by_hour: Mapping[int, int], span: Span, ask: Ask) -> list[Level]:
-        """What the newest hour says is in storage: a mean, so hours are never added up.
+        """What the newest complete hour says is in storage: a mean, so hours are never added up.
 
         Only the answer that reaches up to now has that hour.
         """
-        if not by_hour or span.window.end < max(asked.window.end for asked in ask.spans):
+        current = Step.HOUR.floor(ask.now)
+        complete = [hour for hour in by_hour if hour < current]
+        if not complete or span.window.end < max(asked.window.end for asked in ask.spans):
             return []
-        value = by_hour[max(by_hour)] / measures.MILLISECONDS
+        value = by_hour[max(complete)] / measures.MILLISECONDS
         return [Level(measures.STORED_SECONDS, (), value, merge="greatest")]
 
 

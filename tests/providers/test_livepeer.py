@@ -393,6 +393,12 @@ class TestUsage:
         answer = read(USAGE, rows)
         assert answer.levels == [Level(measures.STORED_SECONDS, (), 22 * 60, merge="greatest")]
 
+    def test_storage_is_not_read_off_the_hour_in_progress(self):
+        """Nobody knows what a mean over part of an hour is worth: complete hours only."""
+        rows = [billed(hour, StorageUsageMins=20 + hour) for hour in (2, 3)]
+        assert levels(read(USAGE, rows)) == {"media_stored_seconds": 22 * 60}
+        assert read(USAGE, [billed(3)]).levels == []
+
     def test_rows_of_one_hour_add_up(self):
         """Rows of the same hour are parts of it, in storage as in all else."""
         assert levels(read(USAGE, [billed(), billed()])) == {"media_stored_seconds": 2400}
@@ -412,8 +418,8 @@ class TestUsage:
         assert read(USAGE, [row]) == Answer(usage=[], levels=[])
 
     def test_hours_that_were_not_asked_for_are_ignored(self):
-        answer = read(USAGE, [billed(hour) for hour in (-1, 3, 4)])
-        assert {(row.start - START) // HOUR for row in answer.usage} == {3}
+        answer = read(USAGE, [billed(hour) for hour in (-1, 2, 4)])
+        assert {(row.start - START) // HOUR for row in answer.usage} == {2}
         assert levels(answer) == {"media_stored_seconds": 1200}
 
     def test_one_object_for_one_hour_is_that_hour(self):

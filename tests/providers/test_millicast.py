@@ -500,3 +500,56 @@ def test_a_feed_tells_only_what_it_promises(name):
     assert bool(polled.resolutions) == bool(
         [measure for measure in polled.measures if measure.type == "counter"]
     )
+
+
+# --- What else the vendor's pages leave open ------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["secondsUsed", "duration"])
+def test_restreaming_is_told_in_seconds_used_and_by_no_other_name(key):
+    """Tracking calls name it `duration`; in the series it is `secondsUsed`, or it is refused."""
+    at = "2026-03-01T10:00:00Z"
+    moved = {"bytesIn": 0, "bytesOut": 1}
+    data = {"bandwidth": {at: moved}, "restream": {at: {**moved, key: 2}}}
+    if key == "duration":
+        with pytest.raises(msgspec.ValidationError):
+            answer("account", data)
+    else:
+        (row,) = [
+            row
+            for row in answer("account", data).usage
+            if row.measure.name == "media_restream_seconds_total"
+        ]
+        assert row.amount == 2000
+
+
+def test_parts_that_do_not_add_up_are_recorded_as_they_are():
+    """One of the vendor's examples does not add up; neither side is corrected by the other."""
+    at = "2026-03-01T10:00:00Z"
+    data = {
+        "bandwidth": {at: {"bytesIn": 1, "bytesOut": 100}},
+        "standardStream": {at: {"bytesIn": 1, "bytesOut": 70}},
+        "geoCascade": {at: {"bytesIn": 0, "bytesOut": 7}},
+    }
+    found = {row[0:2]: sum(amounts.values()) for row, amounts in usage("account", data).items()}
+    assert found["media_delivered_bytes_total", "live"] == 100
+    assert found["media_component_delivered_bytes_total", "standard"] == 70
+    assert found["media_component_delivered_bytes_total", "geo_cascade"] == 7
+
+
+def test_zero_filled_and_sparse_series_come_to_the_same():
+    """Whether idle hours are zeros or left out is not stated; totals do not depend on it."""
+    busy = {"2026-03-01T11:00:00Z": {"bytesIn": 5, "bytesOut": 9}}
+    idle = {"2026-03-01T10:00:00Z": {"bytesIn": 0, "bytesOut": 0}}
+    sparse = usage("account", {"bandwidth": busy})
+    filled = usage("account", {"bandwidth": idle | busy})
+    assert {key: sum(hours.values()) for key, hours in sparse.items()} == {
+        key: sum(hours.values()) for key, hours in filled.items()
+    }
+
+
+def test_deprecated_calls_with_their_other_nesting_are_not_used():
+    """`…/geo` nests stream, then geo; its successors geo, then stream. Only those are asked."""
+    for name in ("countries", "stream_countries"):
+        asked = ask(HOURS, streams=("lobby",))
+        assert all(one.path.endswith("/geo_series") for one in feed(name).requests(asked))

@@ -560,3 +560,49 @@ def test_equal_asks_give_equal_requests(name):
     assert polled.name == name
     assert list(polled.requests(ASK)) == list(polled.requests(ASK))
     assert bool(polled.resolutions) == any(each.type == "counter" for each in polled.measures)
+
+
+# --- What else the vendor's pages leave open ------------------------------------------------------
+
+
+def test_no_window_is_longer_than_90_days_or_left_to_the_vendor():
+    """What a longer window gets is not stated, and without one totals fall to 0 at each bill."""
+    for name in PROVIDER.feed_names:
+        for resolution in feed(name).resolutions:
+            assert resolution.longest <= 90 * DAY
+        for request in feed(name).requests(ASK):
+            if "/usage/" in request.path:
+                assert {"from", "to"} <= dict(request.params).keys()
+
+
+def test_the_last_three_hours_are_provisional():
+    """Reports may be three hours late, so what closed since is asked for again at each poll."""
+    for name in ("vod_streams", "vod_trends", "stream_targets", "account"):
+        assert feed(name).settling > 3 * HOUR
+
+
+def test_viewers_are_unique_and_never_summed():
+    """Unique addresses add up over neither streams nor time: of two counts the greater stands."""
+    levels = [
+        level
+        for request in feed("viewers").requests(ASK)
+        for level in feed("viewers")
+        .parse(request, VIEWERS[request.path.rpartition("/")[2]], ASK)
+        .levels
+    ]
+    assert levels
+    assert {level.merge for level in levels} == {"greatest"}
+
+
+VIEWERS = {
+    "account": b'{"account": {"viewers": 3, "countries": [{"code": "US", "viewers": 3}]}}',
+    "live_streams": b'{"live_streams": [{"id": "a", "viewers": 2}]}',
+    "vod_streams": b'{"vod_streams": [{"id": "b", "viewers": 1}]}',
+}
+
+
+@pytest.mark.parametrize("sort", ["fastly", "wowza_cdn", None])
+def test_the_type_of_a_stream_may_be_anything(sort):
+    """The reference knows one type, one of its examples has another: it is not read."""
+    item = {"id": "a", "name": "A", "type": sort, "viewing_seconds": 1, "viewing_bytes": 2}
+    assert usage("vod_streams", {"vod_streams": [item]})

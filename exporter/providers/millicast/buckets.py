@@ -14,6 +14,9 @@ from exporter.reading import Empty, instant
 
 T = TypeVar("T")
 
+MOST_SPELLINGS = 10_000
+"""So many keys are remembered for each span; more than any answer should have."""
+
 
 class Buckets(dict[str, tuple[int, int] | None]):
     """Start and width of a span's buckets by the vendor's spelling of the start; None outside.
@@ -31,6 +34,12 @@ class Buckets(dict[str, tuple[int, int] | None]):
             start = span.step.after(start)
 
     def __missing__(self, text: str) -> tuple[int, int] | None:
+        bucket = self._read(text)
+        if len(self) < MOST_SPELLINGS:
+            self[text] = bucket
+        return bucket
+
+    def _read(self, text: str) -> tuple[int, int] | None:
         if re.match(r"\d{5,}-", text):  # one of the vendor's examples has a year of five digits
             return None
         start = instant(text, path="$.data")

@@ -11,7 +11,19 @@ import msgspec
 
 from exporter import measures
 from exporter.errors import InvalidRequestError, NotFoundError, PollError
-from exporter.model import DAY, HOUR, Answer, Ask, Measure, Request, Resolution, Span, Step, Usage
+from exporter.model import (
+    DAY,
+    HOUR,
+    Answer,
+    Ask,
+    Measure,
+    Request,
+    Resolution,
+    Span,
+    Step,
+    Usage,
+    Window,
+)
 from exporter.providers.millicast.buckets import Buckets, buckets_of, filled
 from exporter.providers.millicast.names import reportable, unreportable
 from exporter.providers.millicast.wire import (
@@ -30,6 +42,7 @@ from exporter.reading import Empty, Number, amount, country
 NAMES_PER_REQUEST: Final = 10
 
 _ACCOUNT = msgspec.json.Decoder(Success[AccountSeries])
+_TOTAL = msgspec.json.Decoder(Success[Moved])
 _STREAMS = msgspec.json.Decoder(Success[Map[StreamSeries | Empty | None]])
 _COUNTRIES = msgspec.json.Decoder(Success[AccountGeo])
 _STREAM_COUNTRIES = msgspec.json.Decoder(Success[StreamsGeo])
@@ -192,12 +205,39 @@ class SeriesFeed:
         return [self._request(request.span, (name,)) for name in request.subjects]
 
 
+class AccountFeed(SeriesFeed):
+    """The whole account, of which the vendor gives a total of any window, too."""
+
+    def totals(self, window: Window) -> Iterable[Request]:
+        start, stop = (
+            datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            for end in (window.start, window.end)
+        )
+        params = (("startDate", start), ("stopDate", stop))
+        yield Request("/api/analytics/account/total", params, Span(window, Step.HOUR))
+
+    def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
+        moved = _TOTAL.decode(body).data
+        if request.span is None:
+            raise ValueError(f"{self.name}: a request without a span")
+        window = request.span.window
+        return Answer(
+            usage=[
+                Usage(measure, ("live",), window.start, window.end - window.start, amount)
+                for measure, amount in (
+                    (measures.RECEIVED_BYTES, moved.bytes_in),
+                    (measures.DELIVERED_BYTES, moved.bytes_out),
+                )
+            ]
+        )
+
+
 _HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
 _DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)
 _MONTHS = Resolution(Step.MONTH, reach=None, longest=5 * 366 * DAY)
 
 SERIES: Final = (
-    SeriesFeed(
+    AccountFeed(
         "account",
         "/api/analytics/account/series",
         (

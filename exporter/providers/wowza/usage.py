@@ -30,8 +30,11 @@ from exporter.providers.wowza.wire import Account, Amounts, Detail, Item, Listin
 from exporter.reading import amount, label
 
 RESOLUTIONS: Final = (
-    Resolution(Step.HOUR, reach=2 * DAY, longest=HOUR),
+    # So far that the daily look back at 48 hours, which may begin within a day, stays in hours.
+    Resolution(Step.HOUR, reach=3 * DAY, longest=HOUR),
     Resolution(Step.DAY, reach=None, longest=DAY),
+    # Any window will do for the vendor: for what a whole day would give too much of.
+    Resolution(Step.HOUR, reach=None, longest=HOUR),
 )
 SETTLING: Final = 4 * HOUR
 
@@ -149,6 +152,13 @@ class ListFeed(_WindowFeed):
             yield self._request(self.name, span, PER_PAGE)
             for summary in self.summaries:
                 yield self._request(f"{self.name}/{summary}", span)
+
+    def totals(self, window: Window) -> Iterable[Request]:
+        for summary in self.summaries:
+            yield self._request(f"{self.name}/{summary}", Span(window, Step.HOUR))
+
+    def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
+        return self._summary(request, body, Ask(now))
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         if request.path.endswith("/summary"):

@@ -1,0 +1,418 @@
+"""Final buckets pushed at their true time to a remote write receiver.
+
+Each is one sample of a series named after its width: `media_delivered_bytes_hourly` at the end of
+its hour, `media_jobs_daily` at the end of its day. The ledger is the queue: `pushed_until` of each
+feed says how far its buckets have been delivered, and is written once the receiver has taken
+them. Pushed again after a crash are at most the samples in flight, the very same ones, which
+receivers count once.
+
+Protocol: https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final, NamedTuple
+
+import httpx
+import msgspec
+
+from exporter import __version__
+from exporter.config import RemoteWrite
+from exporter.credentials import Watched
+from exporter.errors import CredentialError, LedgerWriteError
+from exporter.history.write_request import encoder
+from exporter.ledger import Ledger
+from exporter.ledger.book import other_labels
+from exporter.measures import BY_NAME
+from exporter.model import DAY, HOUR, Measure
+from exporter.responses import retry_after_seconds
+from exporter.telemetry import RemoteWriteTelemetry
+from exporter.worker import Worker
+
+log = logging.getLogger(__name__)
+
+PROTOCOL: Final = (0, 1, 0)
+"""What remote write 1.0 calls itself."""
+
+BATCH_SAMPLES: Final = 2000
+"""What one request carries; also what Prometheus itself sends."""
+
+HOURS_AT_ONCE: Final = 24 * 31
+"""How much of a feed's history is looked through before the cursor is written."""
+
+LOOK_SECONDS: Final = 15.0
+SHORTEST_WAIT_SECONDS: Final = 1.0
+LONGEST_WAIT_SECONDS: Final = 300.0
+
+TOO_OLD: Final = "too_old"
+OUT_OF_ORDER: Final = "out_of_order"
+INVALID: Final = "invalid"
+REFUSALS: Final = {
+    "too old": TOO_OLD,
+    "out of bounds": TOO_OLD,
+    "too far in the past": TOO_OLD,
+    "out of order": OUT_OF_ORDER,
+}
+"""What receivers write of samples that they will not take, and the `reason` that it is."""
+
+_WIDTHS: Final = (HOUR, DAY, 28 * DAY, 29 * DAY, 30 * DAY, 31 * DAY)
+
+_decode = msgspec.json.Decoder(tuple[str, ...]).decode
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Sample(NamedTuple):
+    """One value of a series; `at` in Unix seconds."""
+
+    at: int
+    labels: Labels
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is to be pushed of a feed, and where its cursor is once that is done.
+
+    `late` are buckets that came after the cursor had passed them, as (start, width, series).
+    """
+
+    feed: int
+    until: int
+    samples: tuple[Sample, ...]
+    late: tuple[tuple[int, int, int], ...] = ()
+
+
+class Unreachable(Exception):
+    """The receiver takes nothing now; `wait` is what it asks for, if it does."""
+
+    def __init__(self, why: str, wait: float = 0.0) -> None:
+        self.wait = wait
+        super().__init__(why)
+
+
+class Refused(Exception):
+    """The receiver does not take these samples; `reason` is the metric's label."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+# What is to be pushed.
+
+
+def series_name(measure: Measure, width: int) -> str:
+    """`media_delivered_bytes_hourly` for an hour of `media_delivered_bytes_total`."""
+    step = "hourly" if width <= HOUR else "daily" if width <= DAY else "monthly"
+    return f"{measure.name.removesuffix('_total')}_{step}"
+
+
+class Queue:
+    """The ledger, looked at as what is still to be pushed. Runs on the ledger's thread."""
+
+    def __init__(self, ledger: Ledger, labels: Labels) -> None:
+        self._ledger = ledger
+        self._labels = labels
+        self._known: dict[int, tuple[Measure, Labels] | None] = {}
+
+    def next(self) -> Batch | None:
+        """The oldest that is due, None when all has been pushed."""
+        with self._ledger.transaction() as connection:
+            feeds = connection.execute(
+                "SELECT feed.id, coalesce(pushed_until, 0), settled_until, folded_until,"
+                " provider, account.name FROM feed JOIN account ON account.id = feed.account"
+                " WHERE settled_until IS NOT NULL ORDER BY 2"
+            ).fetchall()
+            for feed, pushed, settled, folded, provider, account in feeds:
+                about = (("account", account), ("provider", provider), *self._labels)
+                late = self._late(connection, feed, pushed, about)
+                if late is not None:
+                    return late
+                if pushed < settled:
+                    start = self._first(connection, feed, max(pushed, folded))
+                    if start is None or start >= settled:
+                        return Batch(feed, settled, ())
+                    return self._window(connection, feed, start, settled, about)
+        return None
+
+    def pushed(self, batch: Batch) -> None:
+        """Note that the receiver has `batch`. Raises LedgerWriteError when that failed."""
+        with self._ledger.transaction() as connection:
+            connection.execute(
+                "UPDATE feed SET pushed_until = max(coalesce(pushed_until, 0), ?) WHERE id = ?",
+                (batch.until, batch.feed),
+            )
+            connection.executemany(
+                "DELETE FROM revision WHERE feed = ? AND start = ? AND width = ? AND series = ?",
+                [(batch.feed, *row) for row in batch.late],
+            )
+
+    def cursor(self) -> int | None:
+        """Up to when everything has been pushed; None while there is nothing."""
+        with self._ledger.transaction() as connection:
+            (until,) = connection.execute(
+                "SELECT min(coalesce(pushed_until, 0)) FROM feed WHERE settled_until IS NOT NULL"
+            ).fetchone()
+        return until or None
+
+    @staticmethod
+    def _first(connection: sqlite3.Connection, feed: int, pushed: int) -> int | None:
+        """Where to look for the feed's first bucket after the cursor; None if there is none."""
+        (start,) = connection.execute(
+            "SELECT min(start) FROM bucket WHERE feed = ? AND start >= ?",
+            (feed, max(pushed - 31 * DAY, 1)),
+        ).fetchone()
+        return None if start is None else max(pushed, start)
+
+    def _window(
+        self, connection: sqlite3.Connection, feed: int, start: int, settled: int, about: Labels
+    ) -> Batch:
+        """The buckets that end after `start`, hour by hour until they are enough."""
+        sums: dict[tuple[int, Labels], int] = {}
+        resolutions: dict[Labels, int] = {}
+        until = start
+        for end in range(
+            min(start - start % HOUR + HOUR, settled),
+            min(settled, start + HOURS_AT_ONCE * HOUR) + 1,
+            HOUR,
+        ):
+            for width in _WIDTHS if end % DAY == 0 else (HOUR,):
+                for series, amount in connection.execute(
+                    "SELECT series, amount FROM bucket WHERE feed = ? AND start = ? AND width = ?",
+                    (feed, end - width, width),
+                ):
+                    labels, resolution = self._labels_of(connection, series, width, about)
+                    if labels:
+                        sums[end, labels] = sums.get((end, labels), 0) + amount
+                        resolutions[labels] = resolution
+            until = end
+            if len(sums) >= BATCH_SAMPLES:
+                break
+        return Batch(
+            feed,
+            until,
+            tuple(
+                Sample(at, labels, amount / resolutions[labels])
+                for (at, labels), amount in sums.items()
+            ),
+        )
+
+    def _late(
+        self, connection: sqlite3.Connection, feed: int, pushed: int, about: Labels
+    ) -> Batch | None:
+        """Buckets that were not there when the cursor passed them: new samples, only late.
+
+        Those of streams beyond the limit are not: their sum has been pushed.
+        """
+        rows = connection.execute(
+            "SELECT start, width, revision.series, amount, folded FROM revision"
+            " JOIN bucket USING (feed, start, width, series) JOIN series ON series.id = series"
+            " WHERE revision.feed = ? AND reported = 1 AND before IS NULL"
+            " AND start + width <= ? LIMIT ?",
+            (feed, pushed, BATCH_SAMPLES),
+        ).fetchall()
+        if not rows:
+            return None
+        samples: list[Sample] = []
+        for start, width, series, amount, folded in rows:
+            labels, resolution = self._labels_of(connection, series, width, about)
+            if labels and not folded:
+                samples.append(Sample(start + width, labels, amount / resolution))
+        return Batch(feed, pushed, tuple(samples), tuple(row[:3] for row in rows))
+
+    def _labels_of(
+        self, connection: sqlite3.Connection, series: int, width: int, about: Labels
+    ) -> tuple[Labels, int]:
+        """All labels of the series, sorted, and its resolution; no labels for a histogram's."""
+        if series not in self._known:
+            name, text, folded = connection.execute(
+                "SELECT measure, labels, folded FROM series WHERE id = ?", (series,)
+            ).fetchone()
+            measure = BY_NAME.get(name)
+            self._known[series] = None
+            if measure is not None and measure.type == "counter":
+                own = _decode(text)
+                own = other_labels(measure, own) if folded else own
+                pairs = tuple(zip(measure.labels, own, strict=True))
+                self._known[series] = measure, pairs
+        known = self._known[series]
+        if known is None:
+            return (), 1
+        measure, pairs = known
+        named = dict((*about, *pairs, ("__name__", series_name(measure, width))))
+        return tuple(sorted(item for item in named.items() if item[1])), measure.resolution
+
+
+# Pushing.
+
+
+@dataclass(slots=True)
+class RemoteWriter:
+    """Pushes what is settled, batch by batch, for as long as `run` runs."""
+
+    settings: RemoteWrite
+    ledger: Ledger
+    worker: Worker
+    telemetry: RemoteWriteTelemetry
+    clock: Callable[[], float]
+    transport: httpx.AsyncBaseTransport | None = None
+    sleep: Callable[[float], Any] = asyncio.sleep
+    _encode: Callable[[Iterable[tuple[Labels, list[tuple[int, float]]]]], bytes] = field(init=False)
+    _queue: Queue = field(init=False)
+    _http: httpx.AsyncClient = field(init=False)
+    _secret: Watched | None = field(init=False)
+    _failing: bool = False
+    _task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._encode = encoder()
+        self._queue = Queue(self.ledger, self.settings.labels)
+        source = self.settings.token or self.settings.password
+        self._secret = None if source is None else Watched(source)
+        if self._secret is not None:
+            self._secret.secret()  # to say at the start that it cannot be read
+        self._http = httpx.AsyncClient(
+            transport=self.transport,
+            timeout=self.settings.timeout_seconds,
+            follow_redirects=False,
+        )
+
+    def start(self) -> None:
+        """Begin to push."""
+        self._task = asyncio.create_task(self.run())
+
+    async def stop(self) -> None:
+        """End it, in the middle of a push, too, and let go of connections."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        await self._http.aclose()
+
+    async def run(self) -> None:
+        """Push what there is, wait, look again, until cancelled."""
+        wait = SHORTEST_WAIT_SECONDS
+        while True:
+            try:
+                await self.push()
+            except (Unreachable, LedgerWriteError) as error:
+                self.telemetry.failed()
+                if not self._failing:
+                    log.warning(
+                        "remote write fails; the ledger keeps what is to be pushed",
+                        extra={"error": str(error)},
+                    )
+                self._failing = True
+                asked = error.wait if isinstance(error, Unreachable) else 0.0
+                await self.sleep(min(max(wait, asked), LONGEST_WAIT_SECONDS))
+                wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+                continue
+            except Exception:
+                log.exception("remote write broke off; it goes on from the ledger")
+                await self.sleep(LONGEST_WAIT_SECONDS)
+                continue
+            if self._failing:
+                log.info("remote write works again and has caught up")
+            self._failing = False
+            wait = SHORTEST_WAIT_SECONDS
+            await self.sleep(LOOK_SECONDS)
+
+    async def push(self) -> None:
+        """Push everything that is due. Raises Unreachable; what was taken before stays so."""
+        while (batch := await self.worker.run(self._queue.next)) is not None:
+            for part in _parts(sorted(batch.samples)):
+                await self._deliver(part)
+            await self.worker.run(self._queue.pushed, batch)
+            self.telemetry.cursor(await self.worker.run(self._queue.cursor))
+
+    async def _deliver(self, samples: Sequence[Sample]) -> str | None:
+        """Push `samples`, which are in order of time, and whatever of them is taken.
+
+        A receiver refuses a request as a whole for one sample. The newer half comes first:
+        where all of that is too old, so is the older. Returns why all of them were refused.
+        """
+        try:
+            await self._send(samples)
+        except Refused as refused:
+            if len(samples) == 1:
+                self.telemetry.rejected(refused.reason, 1)
+                return refused.reason
+            half = len(samples) // 2
+            newer = await self._deliver(samples[half:])
+            if newer == TOO_OLD:
+                self.telemetry.rejected(TOO_OLD, half)
+                return TOO_OLD
+            older = await self._deliver(samples[:half])
+            return newer if newer == older else None
+        self.telemetry.accepted(len(samples))
+        return None
+
+    async def _send(self, samples: Sequence[Sample]) -> None:
+        """One request; Refused and Unreachable say what became of it otherwise."""
+        grouped: dict[Labels, list[tuple[int, float]]] = {}
+        for at, labels, value in samples:
+            grouped.setdefault(labels, []).append((at * 1000, value))
+        body = await asyncio.to_thread(self._encode, grouped.items())
+        try:
+            response = await self._http.post(
+                self.settings.url, content=body, headers=self._headers()
+            )
+        except CredentialError as error:
+            raise Unreachable(str(error)) from error
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{type(error).__name__}") from error
+        if not response.is_success:
+            raise self._fault(response)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/x-protobuf",
+            "Content-Encoding": "snappy",
+            "X-Prometheus-Remote-Write-Version": ".".join(map(str, PROTOCOL)),
+            "User-Agent": f"media-usage-exporter/{__version__}",
+        }
+        if self._secret is not None:
+            secret = self._secret.secret().reveal()
+            if self.settings.username is None:
+                headers["Authorization"] = f"Bearer {secret}"
+            else:
+                pair = f"{self.settings.username}:{secret}".encode()
+                headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return headers
+
+    def _fault(self, response: httpx.Response) -> Exception:
+        """What an answer that is no success means.
+
+        Prometheus 2.42 says 500 to a sample that is too old, 3.x says 400; only the text tells
+        the former from an outage.
+        """
+        status = response.status_code
+        text = response.text[:4096].lower()
+        if status in (400, 422, 500):
+            for words, reason in REFUSALS.items():
+                if words in text:
+                    return Refused(reason)
+        if status in (400, 422):
+            return Refused(INVALID)
+        wait = 0.0
+        header = response.headers.get("Retry-After")
+        if header is not None:
+            with suppress(ValueError):
+                wait = retry_after_seconds(header, self.clock())
+        return Unreachable(f"the receiver answers {status}", wait)
+
+
+def _parts(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
+    left = iter(samples)
+    while part := list(islice(left, BATCH_SAMPLES)):
+        yield part

@@ -1,0 +1,99 @@
+"""A real browser that looks at a page, in windows of several widths."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+# The frame is the window: media queries and overflow go by its size. Scripts run outside of it.
+_OUTSIDE = """<!doctype html><title>outside</title><body><script>
+const wanted = WANTED;
+const seen = [];
+function look(frame, page, width) {
+  const inside = frame.contentDocument, root = inside.documentElement;
+  const row = inside.querySelector('tbody tr');
+  seen.push({
+    page, width,
+    overflow: root.scrollWidth - root.clientWidth,
+    styled: frame.contentWindow.getComputedStyle(inside.querySelector('.verdict')).backgroundColor,
+    stacked: frame.contentWindow.getComputedStyle(row).display === 'block',
+    headline: inside.querySelector('h1').textContent,
+    small: [...inside.querySelectorAll('*')].filter(one =>
+      one.textContent.trim() && parseFloat(frame.contentWindow.getComputedStyle(one).fontSize) < 12
+    ).length,
+  });
+  if (seen.length === wanted.length) {
+    const said = document.createElement('pre');
+    said.id = 'seen';
+    said.textContent = JSON.stringify(seen);
+    document.body.append(said);
+  }
+}
+for (const [page, width] of wanted) {
+  const frame = document.createElement('iframe');
+  frame.style.cssText = `width:${width}px;height:800px;border:0`;
+  frame.onload = () => look(frame, page, width);
+  frame.src = page;
+  document.body.append(frame);
+}
+</script>"""
+
+
+def measure(
+    browser: Path, folder: Path, pages: Mapping[str, str], policy: str, widths: Sequence[int]
+) -> list[dict[str, Any]]:
+    """What the browser makes of each page, served under this policy, at each width."""
+    wanted = [(f"/{name}", width) for name in pages for width in widths]
+    answers = {f"/{name}": (page, policy) for name, page in pages.items()}
+    answers["/"] = (_OUTSIDE.replace("WANTED", json.dumps(wanted)), "")
+    with _serving(answers) as address:
+        done = subprocess.run(
+            [
+                *(str(browser), "--headless", "--no-sandbox", "--disable-gpu"),
+                *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
+                f"--user-data-dir={folder / 'profile'}",
+                *("--virtual-time-budget=20000", "--dump-dom", f"http://{address}/"),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found is not None, (done.stdout[-2000:], done.stderr[-2000:])
+    seen: list[dict[str, Any]] = json.loads(html.unescape(found[1]))
+    return seen
+
+
+@contextmanager
+def _serving(answers: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page, policy = answers.get(self.path, ("", ""))
+            self.send_response(200)
+            self.send_header("content-type", "text/html; charset=utf-8")
+            if policy:
+                self.send_header("content-security-policy", policy)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
