@@ -1,6 +1,7 @@
 """The command line: the only place that prints, and the only exit codes.
 
-0 done, 1 it failed and said why in one line, 2 wrong usage.
+0 done, 1 it failed and said why in one line, 2 wrong usage. What only one command needs is
+imported there, because serving should start quickly.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TypeVar
 
 import uvloop
 
-from exporter import demo, doctor, logs, options, providers
+from exporter import logs, options, providers
 from exporter.app import Exporter, WebOptions
 from exporter.collector import configured_streams, discovery_feed
 from exporter.config import Config, load
@@ -28,7 +29,6 @@ from exporter.cost import cost
 from exporter.errors import ConfigError, ExporterError, ServeError
 from exporter.exposition import Format
 from exporter.healthcheck import check, health_url
-from exporter.history import commands
 from exporter.listening import listen, shown_address
 from exporter.running import run
 from exporter.web import WebSecurity
@@ -174,6 +174,8 @@ def _check_config(chosen: argparse.Namespace) -> int:
 
 def _examine(config: Config) -> int:
     """Try every credential, and say what it may do; 1 if something that is polled is refused."""
+    from exporter import doctor
+
     healthy = True
     for account in config.accounts:
         finding = _run(doctor.examine(account, config.polling))
@@ -231,6 +233,8 @@ async def _tell_progress(exporter: Exporter, started: float) -> None:
 
 
 def _history(chosen: argparse.Namespace) -> int:
+    from exporter.history import commands
+
     def ledger() -> Path:
         return Path(chosen.ledger_path) if chosen.ledger_path else _load(chosen).ledger.path
 
@@ -250,6 +254,8 @@ def _demo(chosen: argparse.Namespace) -> int:
 async def _demonstrate(
     chosen: argparse.Namespace, listeners: Sequence[socket.socket], web: WebOptions
 ) -> None:
+    from exporter import demo
+
     emulated = demo.emulators(seed=chosen.seed, publish_seconds=demo.DEMO_CADENCE_SECONDS)
     with demo.workplace() as folder:
         async with demo.listening(emulated, listen("127.0.0.1:0")) as address:
@@ -286,6 +292,8 @@ def _emulate(chosen: argparse.Namespace) -> int:
 
 
 async def _emulating(chosen: argparse.Namespace, listener: socket.socket) -> int:
+    from exporter import demo
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

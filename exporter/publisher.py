@@ -17,6 +17,7 @@ from exporter.exposition import (
 )
 from exporter.measures import CATALOGUE
 from exporter.model import Measure
+from exporter.pauses import Longlived
 from exporter.telemetry import Telemetry
 from exporter.worker import Worker
 
@@ -52,6 +53,7 @@ class Publisher:
             tuple[Format, frozenset[str] | None], tuple[Section, Section, Page]
         ] = {}
         self._waiting = False
+        self._longlived = Longlived()
 
     def set_accounts(self, pages: Sequence[tuple[str, str, AccountPage]]) -> None:
         """Show these (provider, account, page) from the next publishing on."""
@@ -84,6 +86,7 @@ class Publisher:
         for kind in Format:
             sections[kind, None] = _section(shown, kind, None)
         self._shown, self._sections = shown, sections
+        self._longlived.note(sum(page.series for _, _, page in self._pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The newest page of all accounts, or of these alone."""

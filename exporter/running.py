@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 
-from exporter import __version__
+from exporter import __version__, pauses
 from exporter.app import Exporter, WebOptions
 from exporter.config import Config
 from exporter.supervision import Supervisor, watchdog_interval
@@ -30,6 +30,7 @@ async def run(
     A service manager that asked for it is told of each step, and is kept assured for as long as
     the poll loops move.
     """
+    pauses.set_up()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,0 +1,21 @@
+"""What the garbage collector is told of series."""
+
+import gc
+
+from exporter.pauses import FROZEN_AT_LEAST, Longlived
+
+
+def test_many_new_series_are_frozen_once() -> None:
+    """Series are taken out of the garbage collector's sight when many have come, not each time."""
+    gc.unfreeze()
+    try:
+        longlived = Longlived()
+        longlived.note(FROZEN_AT_LEAST - 1)
+        assert gc.get_freeze_count() == 0
+        longlived.note(FROZEN_AT_LEAST)
+        frozen = gc.get_freeze_count()
+        assert frozen > 0
+        longlived.note(FROZEN_AT_LEAST + 1)
+        assert gc.get_freeze_count() <= frozen
+    finally:
+        gc.unfreeze()
