@@ -16,6 +16,7 @@ import uvicorn
 from exporter.client import Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.collector import Collector, Tools, configured_streams, discovery_feed
 from exporter.config import Account, AppCredential, Config, RemoteWrite, redacted
+from exporter.connections import Connection
 from exporter.credentials import Watched
 from exporter.errors import ExporterError, ServeError
 from exporter.exposition import AccountPage, Format, Page
@@ -194,7 +195,7 @@ class Exporter:
         self._security = web.security
         serving_config = uvicorn.Config(
             server if web.security is None else web.security.wrap(server),
-            http="httptools",
+            http=Connection,
             ws="none",
             loop="none",
             lifespan="off",

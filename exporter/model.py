@@ -234,7 +234,10 @@ class Feed(Protocol):
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
-        """Finest first; empty for a feed that has only levels."""
+        """Finest first; empty for a feed that has only levels.
+
+        A fine one may come last again, for time of which a coarse bucket holds too much.
+        """
 
     @property
     def settling(self) -> int:

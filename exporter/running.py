@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from exporter import __version__, pauses
 from exporter.app import Exporter, WebOptions
 from exporter.config import Config
+from exporter.connections import raise_descriptor_limit
 from exporter.supervision import Supervisor, watchdog_interval
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ async def run(
     the poll loops move.
     """
     pauses.set_up()
+    raise_descriptor_limit()
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

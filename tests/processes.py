@@ -227,8 +227,11 @@ class VictoriaMetrics:
 
     def samples(self) -> dict[Any, Any]:
         """Every stored value, by (name and labels as sorted pairs) and time."""
+        base = f"http://{self.address}"
+        # What was written a moment ago cannot be found before it is flushed.
+        httpx.get(f"{base}/internal/force_flush", trust_env=False, timeout=60).raise_for_status()
         answer = httpx.get(
-            f"http://{self.address}/api/v1/export",
+            f"{base}/api/v1/export",
             params={"match[]": '{__name__=~"media_.*"}'},
             trust_env=False,
             timeout=60,

@@ -46,6 +46,7 @@ class Simulation:
     now: float = START
     polling: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
+    remote_write: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     world: World = field(default_factory=World)
@@ -89,6 +90,7 @@ class Simulation:
                     "polling": self.polling,
                     "ledger": {"path": str(self.folder / "usage.db")} | self.ledger,
                     **({"limits": self.limits} if self.limits else {}),
+                    **({"remote_write": self.remote_write} if self.remote_write else {}),
                     "accounts": accounts,
                 }
             )

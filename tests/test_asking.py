@@ -109,7 +109,7 @@ def test_a_feed_that_needs_streams_and_has_none_asks_for_nothing():
     assert asked.streams == ()
 
 
-def test_time_that_no_resolution_reaches_is_lost_but_for_what_was_asked_for_before():
+def test_what_an_outage_lost_is_told_once_when_its_gap_is_filled():
     polled_at = NOW - 100 * DAY
     found = ask(FakeFeed(), state(polled_at=polled_at, revisited_at=polled_at))
     assert found.lost is None, "the gap is asked for later, piece by piece"
@@ -172,7 +172,28 @@ def test_what_of_a_gap_is_gone_is_said():
     piece = gap_piece(FakeFeed(), known, now=NOW)
     assert piece is not None
     assert piece.asks == ()
+    assert piece.lost
     assert piece.window.start == NOW - 100 * DAY
+
+
+def test_what_no_stream_misses_is_not_lost():
+    """A feed of streams that had none has lost nothing."""
+    gap = Window(NOW - 100 * DAY, NOW - 2 * DAY)
+    nobody = gap_piece(STREAMS, state(gaps=[gap]), now=NOW)
+    somebody = gap_piece(STREAMS, state(gaps=[gap], streams={"a": None}), now=NOW)
+    assert nobody is not None
+    assert somebody is not None
+    assert (nobody.lost, somebody.lost) == (False, True)
+
+
+def test_a_stream_that_began_in_a_gap_is_not_asked_for_before_that():
+    """Its first poll asked for all of it that counts."""
+    gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
+    began = {"old": gap.start, "new": gap.start + HOUR}
+    known = state(gaps=[gap], streams=dict.fromkeys(began), streams_began=began)
+    piece = gap_piece(STREAMS, known, now=NOW)
+    assert piece is not None
+    assert [one.streams for one in piece.asks] == [("old",)]
 
 
 def test_a_gap_is_asked_for_the_streams_that_were_in_step_over_it():

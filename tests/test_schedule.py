@@ -22,7 +22,11 @@ HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
 DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)
 MONTHS = Resolution(Step.MONTH, reach=None, longest=5 * 366 * DAY)
 MILLICAST = (HOURS, DAYS, MONTHS)
-WOWZA = (Resolution(Step.HOUR, 2 * DAY, HOUR), Resolution(Step.DAY, None, DAY))
+WOWZA = (
+    Resolution(Step.HOUR, 3 * DAY, HOUR),
+    Resolution(Step.DAY, None, DAY),
+    Resolution(Step.HOUR, None, HOUR),
+)
 COUNTRIES = (HOURS, Resolution(Step.DAY, 90 * DAY, 90 * DAY))
 ENDLESS = (Resolution(Step.HOUR, None, 7 * DAY),)
 JOBS = (Resolution(Step.HOUR, 31 * DAY, 31 * DAY),)
@@ -119,7 +123,7 @@ def test_a_cover_is_whole_and_free_of_overlap(vendor, now, back, length):
         assert found.lost is not None
         assert found.lost.end == vendor[0].step.ceil(window.end)
     for span in found.spans:
-        (resolution,) = (one for one in vendor if one.step is span.step)
+        resolution = next(one for one in vendor if one.step is span.step)
         assert span.step.floor(span.window.start) == span.window.start
         assert span.step.floor(span.window.end) == span.window.end
         length = span.window.end - span.window.start
@@ -147,6 +151,43 @@ def test_an_outage_of_200_days_is_covered_by_months_then_days_then_hours():
     assert months == Span(Window(at("2023-08-01"), at("2024-01-01")), Step.MONTH)
     assert days == Span(Window(at("2024-01-01"), at("2024-03-09")), Step.DAY)
     assert hours == Span(Window(at("2024-03-09"), at("2024-03-15T11:00")), Step.HOUR)
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+@settings(deadline=None)
+@given(now=instants, back=some.integers(1, 400 * 24), before=some.integers(0, 60 * 24))
+def test_no_bucket_begins_before_counting_did(vendor, now, back, before):
+    """A coarse bucket that holds uncounted time is not asked for; finer ones are, or it is lost."""
+    finest = vendor[0].step
+    start = finest.floor(now - back * HOUR)
+    earliest = finest.floor(start - before * HOUR)
+    assume(start < finest.ceil(now))
+    window = Window(start, finest.ceil(now))
+    found = cover(window, vendor, now=now, earliest=earliest)
+    covered = sorted((span.window.start, span.window.end) for span in found.spans)
+    assert all(begin >= earliest for begin, _ in covered)
+    assert all(one[1] == other[0] for one, other in pairwise(covered))
+    assert found.lost is None or not covered or found.lost.end == covered[0][0]
+    assert found.lost is not None or covered[0][0] <= start
+
+
+def test_days_stand_in_for_a_month_that_began_before_counting_did():
+    """The vendor still has days of the month that cannot be taken whole."""
+    now = at("2026-06-10T10:00")
+    earliest = at("2026-03-05T09:00")
+    window = Window(at("2026-03-08T00:00"), at("2026-05-01T00:00"))
+    found = cover(window, MILLICAST, now=now, earliest=earliest)
+    assert found.lost == Window(at("2026-03-08T00:00"), at("2026-03-13T00:00"))
+    assert {span.step for span in found.spans} == {Step.DAY}
+
+
+def test_hours_stand_in_for_a_day_that_began_before_counting_did():
+    """Wowza tells any window: the day on which counting began is had by the hour."""
+    now = at("2026-06-10T10:00")
+    window = Window(at("2026-03-05T09:00"), at("2026-03-07T00:00"))
+    found = cover(window, WOWZA, now=now, earliest=window.start)
+    assert found.lost is None
+    assert [span.step for span in found.spans] == [Step.HOUR] * 15 + [Step.DAY]
 
 
 def test_what_no_resolution_reaches_is_lost():

@@ -11,13 +11,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import configuration
+from tools import configuration, kubernetes, metrics, provider_guide
+from tools.dashboards.generated import FILES as DASHBOARDS
 
 ROOT = Path(__file__).parent.parent
 
 GENERATED: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration.documentation,
     "schema/config.schema.json": configuration.json_schema,
+    "docs/metrics.md": metrics.documentation,
+    "docs/adding-a-provider.md": provider_guide.documentation,
+    **DASHBOARDS,
+    **kubernetes.FILES,
 }
 
 

@@ -605,4 +605,4 @@ VIEWERS = {
 def test_the_type_of_a_stream_may_be_anything(sort):
     """The reference knows one type, one of its examples has another: it is not read."""
     item = {"id": "a", "name": "A", "type": sort, "viewing_seconds": 1, "viewing_bytes": 2}
-    assert usage("vod_streams", {"vod_streams": [item]})
+    assert rows(answer("vod_streams", "/vod_streams", {"vod_streams": [item]}))
