@@ -1,0 +1,207 @@
+import json
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+
+import tools.dashboards  # noqa: F401  # silences what the package warns of when it is imported
+from exporter.measures import BY_NAME
+from exporter.telemetry import OWN_METRICS
+from tests.grafana.documents import (
+    DASHBOARDS,
+    FOLDER,
+    ROOT,
+    Json,
+    events,
+    expressions,
+    panels,
+    selectors,
+    targets,
+    variables,
+)
+from tools.dashboards.generated import FILES
+
+COLUMNS = 24
+OF_PROMETHEUS = {"up", "scrape_duration_seconds"}
+OF_THE_PROCESS = {
+    "process_start_time_seconds",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+}
+OWN = {metric.name: metric for metric in OWN_METRICS}
+SHARED_LABELS = {"job", "instance", "__name__"}
+
+# What no dashboard shows, and why.
+UNSEEN = {
+    "media_account_viewing_seconds_total": "the kinds that it contains are shown",
+    "media_account_egress_seconds_total": "the kinds that it contains are shown",
+    "media_country_received_bytes_total": "the stream's countries are shown",
+    "media_country_delivered_bytes_total": "countries are compared by time watched",
+    "media_country_views_total": "countries are compared by time watched",
+    "media_country_publishes_total": "the stream's countries are shown",
+}
+
+each_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
+
+
+def labels_of(metric: str) -> tuple[str, ...]:
+    """The labels of a metric of the catalogue; KeyError when there is none of the name."""
+    bare = metric
+    for part in ("_bucket", "_sum", "_count"):
+        found = BY_NAME.get(metric.removesuffix(part)) or OWN.get(metric.removesuffix(part))
+        if found is not None and found.type == "histogram":
+            bare = metric.removesuffix(part)
+            break
+    if bare in BY_NAME:
+        return ("provider", "account", *BY_NAME[bare].labels)
+    return OWN[bare].labels
+
+
+def named_metrics(dashboard: Json) -> Iterator[tuple[str, set[str]]]:
+    """Each metric that is asked for, and the labels that its selectors match."""
+    for _, expression in expressions(dashboard):
+        for selector, _ in selectors(expression):
+            if selector.name is not None:
+                yield selector.name, {one.name for one in selector.matchers.matchers}
+
+
+def test_every_dashboard_is_generated_and_nothing_else_is_there():
+    assert {f"grafana/dashboards/{name}.json" for name in DASHBOARDS} == set(FILES)
+    assert {path.name for path in FOLDER.iterdir()} == {".lint", *(f"{n}.json" for n in DASHBOARDS)}
+
+
+@each_dashboard
+def test_it_is_what_the_schema_of_the_sdk_knows(name: str):
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    again = json.loads(json.dumps(Dashboard.from_json(DASHBOARDS[name]), cls=JSONEncoder))
+    assert {"id": None, **again} == DASHBOARDS[name]
+
+
+@each_dashboard
+def test_panels_neither_overlap_nor_leave_holes(name: str):
+    cells: dict[tuple[int, int], str] = {}
+    for panel in DASHBOARDS[name]["panels"]:
+        box = panel["gridPos"]
+        for x in range(box.get("x", 0), box.get("x", 0) + box["w"]):
+            for y in range(box.get("y", 0), box.get("y", 0) + box["h"]):
+                assert (x, y) not in cells, f"{panel['title']} lies on {cells[x, y]}"
+                cells[x, y] = panel["title"]
+    height = max(y for _, y in cells) + 1
+    assert set(cells) == {(x, y) for x in range(COLUMNS) for y in range(height)}
+
+
+@each_dashboard
+def test_ids_and_titles_are_unique(name: str):
+    dashboard = DASHBOARDS[name]
+    numbers = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(numbers)) == len(numbers)
+    assert all(panel["type"] != "row" or not panel["panels"] for panel in dashboard["panels"])
+    for panel in panels(dashboard):
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(set(letters)) == len(letters), panel["title"]
+
+
+def test_uids_are_the_ones_that_links_and_bookmarks_hold():
+    assert {name: dashboard["uid"] for name, dashboard in DASHBOARDS.items()} == {
+        "overview": "media-usage-overview",
+        "streams": "media-usage-streams",
+        "jobs": "media-usage-jobs",
+        "exporter": "media-usage-exporter",
+    }
+
+
+@each_dashboard
+def test_it_stands_in_utc_and_leads_to_the_others(name: str):
+    dashboard = DASHBOARDS[name]
+    assert dashboard["id"] is None
+    assert dashboard["timezone"] == "utc"
+    assert dashboard["tags"] == ["media-usage-exporter"]
+    (link,) = dashboard["links"]
+    assert (link["type"], link["tags"]) == ("dashboards", dashboard["tags"])
+    assert link["keepTime"]
+    assert link["includeVars"]
+
+
+@each_dashboard
+def test_every_link_leads_to_a_dashboard_and_its_variables(name: str):
+    by_uid = {dashboard["uid"]: dashboard for dashboard in DASHBOARDS.values()}
+    for panel in panels(DASHBOARDS[name]):
+        for override in panel["fieldConfig"].get("overrides") or []:
+            for one in override["properties"]:
+                for link in one["value"] if one["id"] == "links" else ():
+                    path, _, query = link["url"].removeprefix("/d/").partition("?")
+                    known = {variable["name"] for variable in variables(by_uid[path])}
+                    given = [part for part in query.split("&") if part.startswith("var-")]
+                    assert given
+                    assert {part.split("=")[0].removeprefix("var-") for part in given} <= known
+
+
+@each_dashboard
+def test_variables_narrow_by_account_and_annotations_tell_failures_and_restarts(name: str):
+    dashboard = DASHBOARDS[name]
+    names = [variable["name"] for variable in variables(dashboard)]
+    assert names[:5] == ["datasource", "job", "instance", "provider", "account"]
+    assert {one["name"] for one in events(dashboard)} == {"Poll failures", "Restarts"}
+    for one in events(dashboard):
+        assert one["datasource"]["uid"] == "${datasource}"
+
+
+@each_dashboard
+def test_every_panel_says_why_it_is_empty(name: str):
+    for panel in panels(DASHBOARDS[name]):
+        assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+
+
+@each_dashboard
+def test_what_goes_over_time_has_points_as_close_as_data_comes(name: str):
+    for panel, target in targets(DASHBOARDS[name]):
+        if target.get("range"):
+            assert panel["interval"] in ("5m", "1d"), panel["title"]
+        else:
+            assert target["instant"], panel["title"]
+
+
+@each_dashboard
+def test_everything_asked_for_is_in_the_catalogue(name: str):
+    for metric, matched in named_metrics(DASHBOARDS[name]):
+        if metric in OF_PROMETHEUS | OF_THE_PROCESS:
+            assert matched == {"job", "instance"}
+            continue
+        assert matched - SHARED_LABELS <= set(labels_of(metric)), metric
+
+
+@each_dashboard
+def test_whatever_has_an_account_is_narrowed_to_the_chosen_ones(name: str):
+    for metric, matched in named_metrics(DASHBOARDS[name]):
+        if metric not in OF_PROMETHEUS | OF_THE_PROCESS and "account" in labels_of(metric):
+            if metric == "media_exporter_poll_interval_seconds":
+                continue  # the variables themselves are read from it
+            assert {"provider", "account"} <= matched, metric
+
+
+def test_every_metric_can_be_seen_or_there_is_a_reason():
+    seen = {
+        metric.removesuffix(part)
+        for dashboard in DASHBOARDS.values()
+        for metric, _ in named_metrics(dashboard)
+        for part in ("", "_bucket", "_sum", "_count")
+    }
+    assert {*BY_NAME, *OWN} - seen == set(UNSEEN)
+
+
+def test_no_recording_rule_is_needed():
+    for dashboard in DASHBOARDS.values():
+        assert not [metric for metric, _ in named_metrics(dashboard) if ":" in metric]
+
+
+def test_provisioning_finds_source_and_dashboards():
+    folder = ROOT / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yaml").read_text())["datasources"]
+    assert (source["type"], source["access"]) == ("prometheus", "proxy")
+    (provider,) = yaml.safe_load((folder / "dashboards/media-usage.yaml").read_text())["providers"]
+    assert provider["type"] == "file"
+    assert "foldersFromFilesStructure" not in provider["options"]

@@ -1,0 +1,212 @@
+"""Streams: one stream, or a few side by side."""
+
+from __future__ import annotations
+
+from exporter import measures as m
+from exporter.model import Measure
+from tools.dashboards.frame import Line, Section, dashboard, variable
+from tools.dashboards.panels import (
+    BYTES,
+    COUNT,
+    SECONDS,
+    Column,
+    Panel,
+    Words,
+    grid,
+    lines,
+    number,
+    ranking,
+)
+from tools.dashboards.queries import HOUR, RANGE, STREAM, grown, matchers, now, series, top
+
+CHOSEN = "stream"
+LEGEND = "{{account}}: {{stream}}"
+KEYS = {
+    "provider": "Provider",
+    "account": "Account",
+    "kind": "Kind",
+    "stream": "Stream",
+    "name": "Name",
+    "archived": "Archived",
+}
+
+
+def text() -> str:
+    """The dashboard's JSON."""
+    known = f'{{__name__=~"media_stream_.+", {matchers(())}}}'
+    return dashboard(
+        uid="media-usage-streams",
+        title="Streams",
+        description="One stream, or a few side by side: bytes, viewers, countries.",
+        more_variables=[
+            variable(
+                "stream",
+                "Stream",
+                f"label_values({known}, stream)",
+                "The stream as the vendor calls it: a name (Millicast), an id (Wowza), a playback"
+                " id (Livepeer). __other__ holds those beyond the exporter's limit.",
+                all_at_first=False,
+            )
+        ],
+        sections=(
+            Section("In the chosen range", (_totals(), Line(6, ((24, _names()),)))),
+            Section("Over time", _over_time()),
+            Section("Countries and renditions", _places()),
+            Section("Since the stream exists", (Line(7, ((24, _lifetime()),)),)),
+        ),
+    )
+
+
+def _totals() -> Line:
+    totals = (
+        ("Received", m.STREAM_RECEIVED_BYTES, BYTES),
+        ("Delivered", m.STREAM_DELIVERED_BYTES, BYTES),
+        ("Egress", m.STREAM_EGRESS_BYTES, BYTES),
+        ("Watched", m.STREAM_VIEWING_SECONDS, SECONDS),
+        ("Views", m.STREAM_VIEWS, COUNT),
+    )
+    return Line(
+        4,
+        (
+            (
+                4,
+                number(
+                    Words(
+                        "Viewers now",
+                        "Viewers at this moment; of several streams, all together. Wowza's and"
+                        " Livepeer's are unique viewers: one who watches two streams counts twice.",
+                        "Not live, or not known",
+                    ),
+                    now(m.STREAM_VIEWERS, (), CHOSEN),
+                ),
+            ),
+            *(
+                (
+                    4,
+                    number(
+                        Words(
+                            title,
+                            f"In the chosen range. {measure.help}",
+                            "Not known of this stream",
+                        ),
+                        grown(measure, RANGE, (), CHOSEN),
+                        unit,
+                    ),
+                )
+                for title, measure, unit in totals
+            ),
+        ),
+    )
+
+
+def _names() -> Panel:
+    return grid(
+        Words(
+            "What it is",
+            "Name and kind of the stream, and whether it was deleted but still bills. Only Wowza"
+            " tells names apart from streams; elsewhere the table is empty.",
+        ),
+        KEYS,
+        [Column("Exporters", now(m.STREAM_INFO, tuple(KEYS), CHOSEN, how="count"))],
+        sort="Exporters",
+    )
+
+
+def _over_time() -> tuple[Line, ...]:
+    viewers = lines(
+        Words("Viewers", "Viewers at each moment.", "Not live, or not known"),
+        {LEGEND: now(m.STREAM_VIEWERS, STREAM, CHOSEN)},
+    )
+    return (
+        Line(
+            8,
+            (
+                (12, _hourly("Delivered", m.STREAM_DELIVERED_BYTES, BYTES)),
+                (12, _hourly("Received", m.STREAM_RECEIVED_BYTES, BYTES)),
+            ),
+        ),
+        Line(8, ((12, viewers), (12, _hourly("Watched", m.STREAM_VIEWING_SECONDS, SECONDS)))),
+        Line(
+            8,
+            (
+                (8, _hourly("Views", m.STREAM_VIEWS, COUNT)),
+                (8, _hourly("Egress", m.STREAM_EGRESS_BYTES, BYTES)),
+                (8, _hourly("Egress time", m.STREAM_EGRESS_SECONDS, SECONDS)),
+            ),
+        ),
+    )
+
+
+def _hourly(what: str, measure: Measure, unit: str) -> Panel:
+    return lines(
+        Words(
+            f"{what} per hour",
+            f"At each point the hour before it. {measure.help}",
+            "Not known of this stream",
+        ),
+        {LEGEND: grown(measure, HOUR, STREAM, CHOSEN)},
+        unit,
+    )
+
+
+def _places() -> tuple[Line, ...]:
+    absent = "No feed tells countries of this stream; Millicast's stream_countries does"
+    ranges = [
+        ranking(
+            Words(
+                f"{what} by country",
+                f"The ten first countries in the chosen range. {measure.help}",
+                absent,
+            ),
+            top(10, grown(measure, RANGE, ("country",), CHOSEN)),
+            "{{country}}",
+            unit,
+        )
+        for what, measure, unit in (
+            ("Delivered", m.STREAM_COUNTRY_DELIVERED_BYTES, BYTES),
+            ("Watched", m.STREAM_COUNTRY_VIEWING_SECONDS, SECONDS),
+            ("Views", m.STREAM_COUNTRY_VIEWS, COUNT),
+            ("Received", m.STREAM_COUNTRY_RECEIVED_BYTES, BYTES),
+            ("Publishes", m.STREAM_COUNTRY_PUBLISHES, COUNT),
+        )
+    ]
+    levels = [
+        ranking(
+            Words(
+                f"Viewers by {label}",
+                f"Viewers at this moment, the ten first ones. {measure.help}",
+                f"No feed tells a {label} of this stream; Wowza's stream_viewers does",
+            ),
+            top(10, now(measure, (label,), CHOSEN)),
+            f"{{{{{label}}}}}",
+        )
+        for label, measure in (
+            ("country", m.STREAM_COUNTRY_VIEWERS),
+            ("rendition", m.STREAM_RENDITION_VIEWERS),
+        )
+    ]
+    return (
+        Line(8, [(8, panel) for panel in ranges[:3]]),
+        Line(8, ((6, ranges[3]), (6, ranges[4]), (6, levels[0]), (6, levels[1]))),
+    )
+
+
+def _lifetime() -> Panel:
+    labels = ", ".join(STREAM)
+    return grid(
+        Words(
+            "Since it exists",
+            "Views and time watched since the asset exists, as the vendor counts them (Livepeer's"
+            " public_totals).",
+        ),
+        {"provider": "Provider", "account": "Account", "stream": "Stream"},
+        (
+            Column("Views", f"max by ({labels}) ({series(m.LIFETIME_VIEWS, CHOSEN)})"),
+            Column(
+                "Watched",
+                f"max by ({labels}) ({series(m.LIFETIME_VIEWING_SECONDS, CHOSEN)})",
+                SECONDS,
+            ),
+        ),
+        sort="Views",
+    )

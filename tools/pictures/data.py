@@ -1,0 +1,140 @@
+"""A day of the demo in a Prometheus, and the dashboards' queries asked of it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+
+from exporter import demo, providers
+from exporter.app import Exporter
+from exporter.config import load
+from exporter.emulators.app import Emulators
+from exporter.exposition import Format
+
+Json: TypeAlias = dict[str, Any]
+
+HOUR = 3600
+DAY = 24 * HOUR
+QUARTER = 900
+SCRAPES_SECONDS = 60
+
+BEGIN = int(datetime(2026, 3, 30, 6, tzinfo=UTC).timestamp())
+HOURS = 27
+END = BEGIN + HOURS * HOUR - 60
+SHOWN_HOURS = 24
+STEP = 300
+TIMES = range((END - SHOWN_HOURS * HOUR) // STEP * STEP, END + 1, STEP)
+"""When queries over time are answered."""
+
+OUTAGE = range(BEGIN + 20 * HOUR, BEGIN + 21 * HOUR + HOUR // 2)
+"""While one vendor is out of order, so that there is something to see."""
+
+
+async def live_through(work: Path, pages: Path) -> None:
+    """Poll every quarter of an hour; write what scrapes would have seen, in OpenMetrics."""
+    now = float(BEGIN)
+    emulated = Emulators(demo.emulators(seed=1, publish_seconds=QUARTER).world, clock=lambda: now)
+    (work / "credential").write_text(demo.CREDENTIAL)
+    config = work / "config.yaml"
+    config.write_text(
+        demo.configuration("vendors", work, emulated, cadence_seconds=QUARTER, every_feed=False)
+    )
+    exporter = await Exporter.open(
+        load(config, providers.load()),
+        clock=lambda: now,
+        transport=httpx.ASGITransport(emulated),
+    )
+    with pages.open("w") as out:
+        try:
+            for start in range(BEGIN, BEGIN + HOURS * HOUR, QUARTER):
+                now = start + 61.0
+                if start in OUTAGE:
+                    emulated.faults.set("livepeer", "403")
+                await exporter.once()
+                emulated.faults.clear()
+                for seen in range(start + 65, start + 65 + QUARTER, SCRAPES_SECONDS):
+                    now = float(seen)
+                    for collector in exporter.collectors:
+                        await collector.refresh()
+                    _write(
+                        b"".join(exporter.page(Format.TEXT, None).plain).decode(), seen, out.write
+                    )
+        finally:
+            await exporter.close()
+        out.write("# EOF\n")
+
+
+def _write(page: str, seen: int, write: Callable[[str], object]) -> None:
+    target = 'job="media-usage",instance="demo:10032"'
+    for line in page.splitlines():
+        if line.startswith("media_"):
+            name, _, rest = line.partition(" ") if "{" not in line else line.partition("{")
+            labels, _, value = rest.rpartition("} ")
+            own = f"{labels}," if labels else ""
+            write(f"{name}{{{own}{target}}} {value or rest} {seen}\n")
+    for name, number in (("up", 1), ("process_start_time_seconds", BEGIN)):
+        write(f"{name}{{{target}}} {number} {seen}\n")
+
+
+@contextlib.contextmanager
+def prometheus(work: Path, pages: Path) -> Iterator[httpx.Client]:
+    """A Prometheus with these pages as its past."""
+    programs = {name: shutil.which(name) for name in ("promtool", "prometheus")}
+    for name, path in programs.items():
+        if path is None:
+            raise SystemExit(f"{name} is missing; on Debian: apt-get install prometheus")
+    subprocess.run(
+        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", str(pages), "tsdb"],
+        cwd=work,
+        check=True,
+    )
+    (work / "prometheus.yml").write_text("global: {}\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb"]
+    command += [f"--web.listen-address={address}", "--storage.tsdb.retention.time=50y"]
+    with (work / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=work, stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=60) as client:
+            for _ in range(300):
+                with contextlib.suppress(httpx.TransportError):
+                    if client.get("/-/ready").status_code == 200:
+                        break
+                time.sleep(0.1)
+            yield client
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def ask(source: httpx.Client, panel: Json, target: Json) -> list[Json]:
+    """The series of one target, at the end of the data."""
+    seconds = END % DAY if panel.get("timeFrom") == "now/d" else SHOWN_HOURS * HOUR
+    expression = (
+        target["expr"].replace("$__range", f"{seconds}s").replace("$__rate_interval", "16m")
+    )
+    expression = re.sub(r'=~"\$\w+"', '=~".+"', expression)
+    parameters: dict[str, str | int] = {"query": expression}
+    if target.get("instant"):
+        path = "query"
+        parameters |= {"time": END}
+    else:
+        path = "query_range"
+        parameters |= {"start": TIMES[0], "end": TIMES[-1], "step": STEP}
+    answer = source.get(f"/api/v1/{path}", params=parameters).json()
+    if answer["status"] != "success":
+        raise SystemExit(f"{panel['title']}: {answer['error']}")
+    found: list[Json] = answer["data"]["result"]
+    return found
