@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from exporter.exposition.block import Block
-from exporter.exposition.text import Format, labels_text, number, scaled
+from exporter.exposition.text import Format, escaped, labels_text, number, scaled
 from exporter.ledger import OTHER_STREAM, Book, Series
 from exporter.measures import CATALOGUE
 from exporter.model import Level, Measure
@@ -126,9 +126,7 @@ class AccountPage:
         series = list(book.shown(measure))
         if measure.type == "histogram":
             series.sort(key=_histogram_order)
-        for one in series:
-            if one.line is None:
-                one.line = self._series_line(one)
+        self._begin_lines(measure, series)
         resolution = measure.resolution
         if any(held.measure is measure for held in book.holds):
             self._note_release(measure, now)
@@ -153,10 +151,21 @@ class AccountPage:
         if until:
             self._held[measure] = min(until)
 
-    def _series_line(self, series: Series) -> str:
+    def _begin_lines(self, measure: Measure, series: Iterable[Series]) -> None:
+        """Prepare how the lines of series begin that have not been shown before."""
+        if measure.type == "histogram":
+            for one in series:
+                if one.line is None:
+                    one.line = self._histogram_line(one)
+            return
+        fixed = "".join((measure.name, "{", self._opening)).replace("%", "%%")
+        template = fixed + "".join(f',{name}="%s"' for name in measure.labels) + "} "
+        for one in series:
+            if one.line is None:
+                one.line = template % tuple(map(escaped, one.labels))
+
+    def _histogram_line(self, series: Series) -> str:
         measure = series.measure
-        if measure.type != "histogram":
-            return self._line(measure, measure.name, series.labels)
         *labels, bound = series.labels
         if bound == "sum":
             return self._line(measure, f"{measure.name}_sum", labels)

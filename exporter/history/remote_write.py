@@ -216,7 +216,7 @@ class Queue:
         rows = connection.execute(
             "SELECT start, width, revision.series, amount, folded FROM revision"
             " JOIN bucket USING (feed, start, width, series) JOIN series ON series.id = series"
-            " WHERE revision.feed = ? AND reported = 1 AND before IS NULL"
+            " WHERE revision.feed = ? AND reported = 1"
             " AND start + width <= ? LIMIT ?",
             (feed, pushed, BATCH_SAMPLES),
         ).fetchall()

@@ -51,6 +51,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             held_until INTEGER,
             folded INTEGER NOT NULL DEFAULT 0
         )""",
+        "CREATE INDEX series_of_feed ON series (feed)",
         # Clustered by time within a feed: a poll reads and writes neighbouring pages, folding
         # deletes from one end, and pages fill up, because hours come in order.
         """CREATE TABLE bucket (

@@ -263,15 +263,14 @@ class Ledger:
 
     def _load_series(self, book: Book) -> None:
         decode = msgspec.json.Decoder(tuple[str, ...]).decode
-        now = self.clock()
         folded: list[Series] = []
         for feed in book.feeds.values():
             rows = self._connection.execute(
-                "SELECT id, measure, labels, truth, exposed, created, held, held_until, folded"
+                "SELECT id, measure, labels, truth, exposed, created, folded"
                 " FROM series WHERE feed = ?",
                 (feed.id,),
             )
-            for identity, name, text, truth, exposed, created, held, held_until, is_folded in rows:
+            for identity, name, text, truth, exposed, created, is_folded in rows:
                 measure = BY_NAME.get(name)
                 if measure is None:
                     continue
@@ -284,10 +283,9 @@ class Ledger:
                     created=created,
                 )
                 book.series.setdefault(measure, {})[series.labels] = series
-                if held_until is not None and held_until > now:
-                    book.holds[series] = (held, float(held_until))
                 if is_folded:
                     folded.append(series)
+            self._load_holds(book, feed)
         for series in folded:
             labels = other_labels(series.measure, series.labels)
             into = book.series[series.measure].get(labels)
@@ -297,6 +295,17 @@ class Ledger:
             if into is None:
                 raise LedgerError(f"ledger {self.path}: {DAMAGED}")
             book.series[series.measure][labels] = series.into = into
+
+    def _load_holds(self, book: Book, feed: FeedState) -> None:
+        rows = self._connection.execute(
+            "SELECT measure, labels, held, held_until FROM series"
+            " WHERE feed = ? AND held_until > ?",
+            (feed.id, self.clock()),
+        )
+        for name, text, held, held_until in rows:
+            if (measure := BY_NAME.get(name)) is not None:
+                labels = msgspec.json.decode(text, type=tuple[str, ...])
+                book.holds[book.series[measure][labels]] = (held, float(held_until))
 
     # Writing.
 
