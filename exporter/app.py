@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import httpx
 import uvicorn
 
-from exporter.client import Authenticator, BearerAuth, TokenAuth, VendorClient
+from exporter.client import LARGE_BODIES, Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.collector import Collector, Tools, configured_streams, discovery_feed
 from exporter.config import Account, AppCredential, Config, RemoteWrite, redacted
 from exporter.connections import Connection
 from exporter.credentials import Watched
 from exporter.errors import ExporterError, ServeError
 from exporter.exposition import AccountPage, Format, Page
+from exporter.fast_lane import FastLane, factory
 from exporter.history.after_poll import AfterPoll
 from exporter.history.reconciliation import Reconciler
 from exporter.history.remote_write import RemoteWriter
@@ -113,6 +114,7 @@ class Exporter:
         self._publisher = Publisher(worker=worker, telemetry=self._telemetry)
         self._running: dict[str, _Running] = {}
         self._reloading = asyncio.Lock()
+        self._large = asyncio.Semaphore(LARGE_BODIES)
         self._serving = False
         self.remote_writer: RemoteWriter | None = None
         self._security: WebSecurity | None = None
@@ -195,7 +197,10 @@ class Exporter:
         self._security = web.security
         serving_config = uvicorn.Config(
             server if web.security is None else web.security.wrap(server),
-            http=Connection,
+            # Passwords, limits and headers of a web configuration need the usual way.
+            http=Connection  # type: ignore[arg-type]
+            if web.security is not None
+            else factory(FastLane(server, web.telemetry_path)),
             ws="none",
             loop="none",
             lifespan="off",
@@ -257,6 +262,7 @@ class Exporter:
             observe=telemetry,
             transport=self._transport,
             now=self._clock,
+            large=self._large,
         )
 
         async def get(request: Request, feed: str, deadline: float) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from exporter.ledger import Book, FeedState
 from exporter.model import DAY, Ask, Feed, Window
-from exporter.schedule import REVISIT_SECONDS, Plan, cover, next_piece, plan
+from exporter.schedule import REVISIT_SECONDS, Plan, counted_from, cover, next_piece, plan
 
 MAX_HISTORY_SECONDS = 5 * 366 * DAY
 """What `history: max` asks for, where the vendor names no limit of its own."""
@@ -83,6 +83,7 @@ def questions(
             now=now,
             history=MAX_HISTORY_SECONDS if history_seconds is None else history_seconds,
             cadence=cadence_seconds,
+            newest=state.newest,
         )
 
     common = planned_from(state.polled_at)
@@ -91,7 +92,7 @@ def questions(
     new: dict[str, int] = {}
     groups = _by_window(state, names, now, common, planned_from) if feed.needs_streams else None
     for window, group in ({common.window: []} if groups is None else groups).items():
-        covered = cover(window, feed.resolutions, now=now, earliest=_earliest(state, now))
+        covered = cover(window, feed.resolutions, now=now, earliest=_earliest(feed, state, now))
         # What is lost of a gap is found out, and said, when the gap is filled.
         if window == common.window and common.gap is None and state.polled_at is not None:
             lost = _unasked(covered.lost, state.polled_at)
@@ -125,10 +126,9 @@ def _by_window(
     return groups
 
 
-def _earliest(state: FeedState, now: int) -> int:
-    """From when on usage counts: the start of the first window ever asked for."""
-    # One that lies in the future was asked for before the clock was set back.
-    return state.began if state.began is not None and state.began <= now else 0
+def _earliest(feed: Feed, state: FeedState, now: int) -> int:
+    """From when on usage counts."""
+    return counted_from(state.began, newest=state.newest, now=now, finest=feed.resolutions[0].step)
 
 
 def _unasked(lost: Window | None, polled_at: int) -> Window | None:
@@ -143,7 +143,7 @@ def gap_piece(feed: Feed, state: FeedState, *, now: int) -> Piece | None:
     if not state.gaps or not feed.resolutions:
         return None
     gap = state.gaps[0]
-    piece = next_piece(gap, feed.resolutions, now=now, earliest=_earliest(state, now))
+    piece = next_piece(gap, feed.resolutions, now=now, earliest=_earliest(feed, state, now))
     # Those that were left before the gap are asked for from there when they come back; those that
     # began later have nothing here that counts.
     names = tuple(

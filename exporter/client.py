@@ -33,6 +33,9 @@ from exporter.model import Provider, Request
 __all__ = ["Authenticator", "BearerAuth", "Observer", "TokenAuth", "VendorClient"]
 
 ATTEMPTS = 4
+LARGE_BODIES = 2
+"""How many answers of more than a few megabytes are read at the same time."""
+
 LARGEST_BACKOFF_SECONDS = 2.0
 """Of the first wait; each further one may be twice as long."""
 
@@ -53,7 +56,8 @@ class VendorClient:
     it drips. Waits between attempts stay inside `cadence_seconds` and the caller's deadline.
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
     no `transport` is given); a .netrc is not looked at, and cookies are not kept. `told_time` is
-    given the `Date` of every answer.
+    given the `Date` of every answer. `large` is what all clients share to bound the memory that
+    large answers take.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class VendorClient:
         now: Callable[[], float] = time.time,
         verify: ssl.SSLContext | bool = True,
         told_time: Callable[[str], None] | None = None,
+        large: asyncio.Semaphore | None = None,
     ) -> None:
         self._account = account
         self._provider = provider
@@ -85,6 +90,7 @@ class VendorClient:
         self._cadence_seconds = cadence_seconds
         self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
         self._slots = asyncio.Semaphore(concurrency)
+        self._large = asyncio.Semaphore(LARGE_BODIES) if large is None else large
         self._observe = observe
         self._sleep = sleep
         self._random = random
@@ -239,7 +245,7 @@ class VendorClient:
                     try:
                         status = response.status_code
                         if 200 <= status < 300:
-                            body = await responses.whole(response)
+                            body = await responses.whole(response, self._large)
                             retry_after = None
                         else:
                             body = await responses.beginning(response)

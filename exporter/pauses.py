@@ -18,6 +18,7 @@ FROZEN_AT_LEAST = 10_000
 def set_up() -> None:
     """For the whole process, once, when it begins to serve."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(20_000, 20, 50)
 
 
 @contextmanager

@@ -97,7 +97,9 @@ def refuse_repeated_keys(body: bytes) -> None:
     """
     # Decoding drops the repetitions, and with them their colons; colons in strings stay.
     if body.count(b":") != msgspec.json.encode(msgspec.json.decode(body)).count(b":"):
-        json.loads(body, object_pairs_hook=_once_each, parse_int=str)  # or a colon was written as an escape
+        json.loads(
+            body, object_pairs_hook=_once_each, parse_int=str
+        )  # or a colon was written as an escape
 
 
 def _once_each(members: list[tuple[str, object]]) -> None:

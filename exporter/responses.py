@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -30,6 +32,9 @@ from exporter.errors import (
 from exporter.model import Provider
 
 LARGEST_BODY = 64 * 2**20
+SMALL_BODY = 2 * 2**20
+"""Larger ones are read a few at a time, or a few hundred accounts could fill the memory."""
+
 LARGEST_ERROR_BODY = 64 * 2**10
 PIECE = 256 * 2**10
 """How much is inflated at a time; 64 kB off the wire may hold 64 MiB."""
@@ -43,12 +48,20 @@ FOREVER = 10.0**9
 # --- Bodies ---------------------------------------------------------------------------------------
 
 
-async def whole(response: httpx.Response) -> bytes:
-    """The decoded body. TooLargeError above 64 MiB, on the wire or decoded."""
+async def whole(response: httpx.Response, large: asyncio.Semaphore) -> bytes:
+    """The decoded body. TooLargeError above 64 MiB, on the wire or decoded.
+
+    What makes a body longer than `SMALL_BODY` is read under `large`.
+    """
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > LARGEST_BODY):
         raise _too_large()
-    return await _read(response, LARGEST_BODY, cut=False)
+    async with AsyncExitStack() as turn:
+
+        async def grows() -> None:
+            await turn.enter_async_context(large)
+
+        return await _read(response, LARGEST_BODY, cut=False, grows=grows)
 
 
 async def beginning(response: httpx.Response) -> bytes:
@@ -59,7 +72,13 @@ async def beginning(response: httpx.Response) -> bytes:
         return b""
 
 
-async def _read(response: httpx.Response, most: int, *, cut: bool) -> bytes:
+async def _read(
+    response: httpx.Response,
+    most: int,
+    *,
+    cut: bool,
+    grows: Callable[[], Awaitable[None]] | None = None,
+) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("gzip", "x-gzip"):
         gunzip: _Gunzip | None = _Gunzip()
@@ -80,10 +99,14 @@ async def _read(response: httpx.Response, most: int, *, cut: bool) -> bytes:
             pieces.append(piece)
             if size > most:
                 break
+            if size > SMALL_BODY and grows is not None:
+                await grows()
+                grows = None
         # What comes in may inflate to nothing at all.
         if size > most or on_wire > most:
             if cut:
                 return b"".join(pieces)[:most]
+            pieces.clear()  # the error lives on, and this frame with it
             raise _too_large()
     if gunzip is not None and not gunzip.complete:
         raise NetworkError("the answer broke off")

@@ -115,6 +115,7 @@ def plan(
     now: int,
     history: int,
     cadence: int,
+    newest: int | None = None,
 ) -> Plan:
     """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
 
@@ -127,9 +128,9 @@ def plan(
     current = finest.floor(now - settling)
     if polled_at is None:
         return Plan(Window(finest.floor(now - history), end), None, revisit=True)
-    # What came before the first poll's window is not counted, however late it is told. One that
-    # lies in the future was asked for before the clock was set back, and says nothing.
-    earliest = 0 if began is None or began > now else began
+    # What came before the first poll's window is not counted, however late it is told.
+    earliest = counted_from(began, newest=newest, now=now, finest=finest)
+    end = max(end, finest.after(earliest))
     # A poll that came on its tick has seen the oldest of its buckets settle.
     tolerance = cadence if 2 * cadence <= settling else 0
     unsettled = finest.floor(min(polled_at, now) - settling + tolerance)
@@ -148,6 +149,17 @@ def plan(
     if resume is not None:
         start = min(start, finest.floor(resume))
     return Plan(Window(start, end), gap, revisit)
+
+
+def counted_from(began: int | None, *, newest: int | None, now: int, finest: Step) -> int:
+    """From when on usage counts: the start of the first window ever asked for.
+
+    One that lies in the future comes of a clock that was wrong: either then, and it says nothing;
+    or now, as data shows that is newer than any there could be, and it stands.
+    """
+    if began is None or (began > now and (newest is None or newest <= finest.ceil(now + 1))):
+        return 0
+    return began
 
 
 def next_piece(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from exporter.exposition import Format, Page
+from exporter.fast_lane import LARGEST_BYTES, Headers
 from exporter.landing import content_security_policy, landing_page
 from exporter.negotiation import accepts_gzip, choose_format
 from exporter.status import AccountStatus
@@ -65,6 +66,14 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a scraper accepts."""
+
+    format: Format
+    gzip: bool
+
+
 class Server:
     """The ASGI application."""
 
@@ -81,6 +90,7 @@ class Server:
         self._max_requests = max_requests
         self._lifecycle = lifecycle
         self._in_flight = 0
+        self._ready: dict[Wish, tuple[Page, bytes | None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- no request here has a body
         """Answer one request."""
@@ -102,29 +112,15 @@ class Server:
             return
         self._in_flight += 1
         try:
-            accept = encoding = ""
-            for name, value in scope["headers"]:
-                if name == b"accept":
-                    accept = (
-                        f"{accept},{value.decode('latin-1')}" if accept else value.decode("latin-1")
-                    )
-                elif name == b"accept-encoding":
-                    encoding = value.decode("latin-1")
             try:
                 accounts = self._narrowed(scope["query_string"])
             except ValueError as error:
                 await _send(send, Answer(400, f"{error}\n"), scope["method"])
                 return
-            chosen = choose_format(accept) if accept else Format.TEXT
-            page = self._facts.page(chosen, accounts)
-            gzip = accepts_gzip(encoding)
-            headers = [
-                (b"content-type", chosen.value.encode()),
-                (b"content-length", b"%d" % (page.gzip_length if gzip else page.plain_length)),
-                (b"vary", b"Accept, Accept-Encoding"),
-            ]
-            if gzip:
-                headers.append((b"content-encoding", b"gzip"))
+            wish = _wish(scope["headers"])
+            page = self._facts.page(wish.format, accounts)
+            gzip = wish.gzip
+            headers = _page_headers(page, wish)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             chunks = () if scope["method"] == "HEAD" else page.gzip if gzip else page.plain
             for chunk in chunks[:-1]:
@@ -132,6 +128,28 @@ class Server:
             await send({"type": "http.response.body", "body": chunks[-1] if chunks else b""})
         finally:
             self._in_flight -= 1
+
+    # The fast lane.
+
+    def wanted(self, headers: Headers) -> object | None:
+        """What an ordinary scrape with these headers asks for."""
+        return _wish(headers)
+
+    def ready(self, key: object) -> bytes | None:
+        """The whole answer to an ordinary scrape; None while too many are in flight."""
+        if not isinstance(key, Wish) or self._in_flight >= self._max_requests:
+            return None
+        page = self._facts.page(key.format, None)
+        known = self._ready.get(key)
+        if known is not None and known[0] is page:
+            return known[1]
+        answer = None
+        if (page.gzip_length if key.gzip else page.plain_length) <= LARGEST_BYTES:
+            head = b"".join(b"%b: %b\r\n" % header for header in _page_headers(page, key))
+            body = b"".join(page.gzip if key.gzip else page.plain)
+            answer = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
+        self._ready[key] = (page, answer)
+        return answer
 
     def _narrowed(self, query: bytes) -> frozenset[str] | None:
         """The accounts that `?account=` and `?provider=` leave; None for all of them."""
@@ -196,6 +214,29 @@ class Server:
             return Answer(403, "Lifecycle API is not enabled (--web.enable-lifecycle).\n")
         failure = await self._facts.reload()
         return Answer(200, "") if failure is None else Answer(500, f"{failure}\n")
+
+
+def _wish(headers: Iterable[tuple[bytes, bytes]]) -> Wish:
+    accept = encoding = ""
+    for name, value in headers:
+        if name == b"accept":
+            text = value.decode("latin-1")
+            accept = f"{accept},{text}" if accept else text
+        elif name == b"accept-encoding":
+            encoding = value.decode("latin-1")
+    return Wish(choose_format(accept) if accept else Format.TEXT, accepts_gzip(encoding))
+
+
+def _page_headers(page: Page, wish: Wish) -> list[tuple[bytes, bytes]]:
+    length = page.gzip_length if wish.gzip else page.plain_length
+    headers = [
+        (b"content-type", wish.format.value.encode()),
+        (b"content-length", b"%d" % length),
+        (b"vary", b"Accept, Accept-Encoding"),
+    ]
+    if wish.gzip:
+        headers.append((b"content-encoding", b"gzip"))
+    return headers
 
 
 def _allow(methods: str) -> tuple[tuple[bytes, bytes], ...]:
