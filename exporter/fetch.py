@@ -298,7 +298,7 @@ def _read(
         refuse_repeated_keys(body)
         answer = feed.parse(request, body, ask)
     except SchemaError as error:
-        failure = f"{request.path}: {error}"
+        failure = f"{request.path}: {_printable(str(error))}"
     except msgspec.ValidationError as error:
         failure = f"{request.path}: {_expectation(str(error))}"
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -309,6 +309,11 @@ def _read(
         return answer, _summed(answer.usage)
     # Out of the except blocks: what the decoder said may quote the answer.
     raise SchemaError(failure)
+
+
+def _printable(message: str) -> str:
+    """In one line, whatever names the answer has that the message tells of."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in message)
 
 
 def _expectation(message: str) -> str:

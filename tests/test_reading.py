@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from exporter import reading
 from exporter.errors import SchemaError
 from exporter.model import LARGEST_AMOUNT
+from exporter.reading import refuse_repeated_keys
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,33 @@ def test_whole_amounts_are_checked_while_decoding(text):
 def test_numbers_are_checked_while_decoding(text):
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(text, type=reading.Number)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"bytes":1,"bytes":2}',
+        b'{"a":[{"b":{"c":1,"d":2,"c":3}}]}',
+        b'{"bytes":1,"\\u0062ytes":2}',
+        b'{"a":1,"a":1}',
+    ],
+)
+def test_an_object_with_a_key_twice_is_refused(body: bytes) -> None:
+    """Which of two equal keys counts, nobody knows."""
+    with pytest.raises(SchemaError, match="twice"):
+        refuse_repeated_keys(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"b":{"a":1},"c":[{"a":1},{"a":1}]}',
+        b'{"a:":"b:c","d\\u003a":": : :"}',
+        b'[1,"x"]',
+        b"0",
+        b'{"\\u003a":1}',
+    ],
+)
+def test_keys_that_come_once_each_are_no_reason_to_refuse(body: bytes) -> None:
+    """Neither colons in names and texts nor the same key in other objects are repetitions."""
+    refuse_repeated_keys(body)

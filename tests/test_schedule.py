@@ -10,6 +10,7 @@ from hypothesis import strategies as some
 from exporter.model import DAY, HOUR, Resolution, Span, Step, Window
 from exporter.schedule import (
     REVISIT_SECONDS,
+    counted_from,
     cover,
     hold_seconds,
     next_piece,
@@ -452,3 +453,26 @@ def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(vendor, now, bac
         now += pace
     assert gap is None
     assert done == sorted(done)
+
+
+@pytest.mark.parametrize(
+    ("began", "newest", "expected"),
+    [
+        (None, None, 0),
+        (-HOUR, None, -HOUR),
+        (DAY, None, 0),  # the clock was wrong at the first poll, which found nothing
+        (DAY, -HOUR, 0),
+        (DAY, 2 * DAY, DAY),  # the clock is wrong now: there is data of the future
+    ],
+)
+def test_a_beginning_in_the_future_stands_when_data_shows_that_the_clock_is_behind(
+    began, newest, expected
+):
+    now = 1_775_001_600
+    counted = counted_from(
+        None if began is None else now + began,
+        newest=None if newest is None else now + newest,
+        now=now,
+        finest=Step.HOUR,
+    )
+    assert counted == (now + expected if expected else 0)

@@ -538,6 +538,7 @@ class _PublicTotals(_LivepeerFeed):
         views = reading.amount(total.view_count, path="$.viewCount")
         if total.legacy_view_count is not None:  # before 2023, not part of viewCount
             views += reading.amount(total.legacy_view_count, path="$.legacyViewCount")
+            reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many, either
         found = [(measures.LIFETIME_VIEWS, views)]
         if total.playtime_mins is not None:
             time = reading.amount(total.playtime_mins, path="$.playtimeMins", scale=_MINUTE)
