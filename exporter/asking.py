@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.ledger import Book, FeedState
-from exporter.model import DAY, Ask, Feed, Window
+from exporter.model import DAY, Ask, Feed, Step, Window
 from exporter.schedule import REVISIT_SECONDS, Plan, counted_from, cover, next_piece, plan
 
 MAX_HISTORY_SECONDS = 5 * 366 * DAY
-"""What `history: max` asks for, where the vendor names no limit of its own."""
+"""What `history: max` asks for where the vendor has months and names no limit of its own."""
+
+MAX_DAYS_SECONDS = 400 * DAY
+"""What it asks for where days are the widest: each of them is a request of its own somewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def questions(
             revisited_at=state.revisited_at,
             resume=state.resume,
             now=now,
-            history=MAX_HISTORY_SECONDS if history_seconds is None else history_seconds,
+            history=_most_history(feed) if history_seconds is None else history_seconds,
             cadence=cadence_seconds,
             newest=state.newest,
         )
@@ -99,6 +102,12 @@ def questions(
         asks.append(Ask(now, covered.spans, tuple(group)))
         new.update((name, window.start) for name in group if name not in state.streams)
     return Questions(tuple(asks), common, lost, asked, new)
+
+
+def _most_history(feed: Feed) -> int:
+    """As much history (seconds) as can be asked for within one poll."""
+    in_months = feed.resolutions[-1].step is Step.MONTH
+    return MAX_HISTORY_SECONDS if in_months else MAX_DAYS_SECONDS
 
 
 def _by_window(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from exporter.asking import (
-    MAX_HISTORY_SECONDS,
+    MAX_DAYS_SECONDS,
     backlog_seconds,
     gap_piece,
     questions,
@@ -81,7 +81,7 @@ def test_the_first_poll_asks_for_the_history():
     everything = ask(FakeFeed(), first, history=None)
     assert everything.asks[0].spans[0].step is Step.DAY
     assert everything.planned is not None
-    assert everything.planned.window.start < NOW - MAX_HISTORY_SECONDS + HOUR
+    assert everything.planned.window.start < NOW - MAX_DAYS_SECONDS + HOUR
     assert everything.lost is None, "what was never there is not lost"
 
 
