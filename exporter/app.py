@@ -36,6 +36,9 @@ from exporter.worker import Worker
 
 log = logging.getLogger(__name__)
 
+PATIENCE_SECONDS = 900.0
+"""How long a single poll may take that no other follows."""
+
 STOPPING_SECONDS = 3
 """How long scrapes that are being answered may go on after the signal to stop."""
 
@@ -77,11 +80,11 @@ class _Running:
 
     async def stop(self) -> None:
         """End polling, in the middle of a poll, too."""
-        if self.task is not None:
-            self.task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self.task
-            self.task = None
+        task, self.task = self.task, None
+        while task is not None and not task.done():
+            # Once may be lost among the errors of a poll that is failing just then.
+            task.cancel()
+            await asyncio.wait({task}, timeout=1)
 
 
 class Exporter:
@@ -180,7 +183,10 @@ class Exporter:
 
     async def once(self) -> bool:
         """Poll every account once; True if every feed succeeded."""
-        results = await asyncio.gather(*(collector.poll() for collector in self.collectors))
+        patience = max(self._config.polling.cadence_seconds, PATIENCE_SECONDS)
+        results = await asyncio.gather(
+            *(collector.poll(patience_seconds=patience) for collector in self.collectors)
+        )
         await self._publisher.publish()
         return all(results)
 
@@ -227,7 +233,11 @@ class Exporter:
         finally:
             self._serving = False
             stopping.cancel()
-            for running in self._running.values():
+            # A reload that is under way may finish; none begins any more.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOPPING_SECONDS):
+                    await self._reloading.acquire()
+            for running in list(self._running.values()):
                 await running.stop()
             await self._set_remote_write(None)
             http.should_exit = True
@@ -364,7 +374,12 @@ class Exporter:
                 config, authenticators = self._read_anew()
                 if self._security is not None and (problem := self._security.refresh()):
                     raise ServeError(problem)
-                await self._take_over(config, authenticators)
+                before = self._config
+                try:
+                    await self._take_over(config, authenticators)
+                except ExporterError:
+                    await self._go_back(before)
+                    raise
             except ExporterError as error:
                 self._telemetry.reloaded(successful=False)
                 log.error(
@@ -409,6 +424,24 @@ class Exporter:
         self._running = {name: self._running[name] for name in wanted}
         await self._show_accounts()
 
+    async def _go_back(self, config: Config) -> None:
+        """Poll everything again that `config` names, as far as that can be done."""
+        self._config = config
+        self._ledger.hold_seconds = hold_seconds(config.polling.cadence_seconds)
+        for account in config.accounts:
+            running = self._running.get(account.name)
+            if running is not None and running.collector.account == account:
+                continue
+            with suppress(ExporterError):
+                if running is not None:
+                    await self._remove(account.name)
+                await self._add(account, authenticator_of(account), appears_anew=False)
+        names = [account.name for account in config.accounts]
+        for name in self._running.keys() - set(names):
+            await self._remove(name)
+        self._running = {name: self._running[name] for name in names if name in self._running}
+        await self._show_accounts()
+
     # What the server asks.
 
     @property
@@ -428,6 +461,9 @@ class Exporter:
         """What is wrong with the poll loop, or None."""
         cadence = self._config.polling.cadence_seconds
         now = self._clock()
+        for account in self._config.accounts:
+            if account.name not in self._running and not self._reloading.locked():
+                return f"Account {account.name} is not polled since a reload failed."
         for collector in self.collectors:
             if now - collector.beat > 2 * cadence + 300:
                 return f"The poll loop of account {collector.account.name} does not move."

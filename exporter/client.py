@@ -27,6 +27,7 @@ from exporter.errors import (
     NetworkError,
     PollError,
     PollTimeoutError,
+    RateLimitedError,
 )
 from exporter.model import Provider, Request
 
@@ -90,6 +91,7 @@ class VendorClient:
         self._cadence_seconds = cadence_seconds
         self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
         self._slots = asyncio.Semaphore(concurrency)
+        self._not_before: dict[str, float] = {}
         self._large = asyncio.Semaphore(LARGE_BODIES) if large is None else large
         self._observe = observe
         self._sleep = sleep
@@ -182,6 +184,7 @@ class VendorClient:
 
         `provider` judges the statuses of its own API; None is for its token service.
         """
+        await self._abide(feed, deadline)
         failed: dict[int, int] = {}
         for attempt in range(1, ATTEMPTS + 1):
             retry_after = None
@@ -206,10 +209,22 @@ class VendorClient:
             ):
                 raise error
             wait = self._wait(attempt, retry_after)
+            if retry_after:
+                self._not_before[feed] = asyncio.get_running_loop().time() + wait
             if deadline is not None and asyncio.get_running_loop().time() + wait >= deadline:
                 raise error
             await self._sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _abide(self, feed: str, deadline: float | None) -> None:
+        """Do not ask before the vendor wants to be asked again, in this poll or in the next."""
+        now = asyncio.get_running_loop().time()
+        until = self._not_before.get(feed, now)
+        if until <= now:
+            return
+        if deadline is not None and until >= deadline:
+            raise RateLimitedError(f"{self._host}: it asked not to be asked again so soon")
+        await self._sleep(until - now)
 
     def _wait(self, attempt: int, retry_after: str | None) -> float:
         """Seconds before the next attempt: what the vendor asks for, and a jitter on top."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -196,18 +197,31 @@ class Collector:
         """Show what has become due."""
         await self._show(())
 
+    def _time_left(self) -> float:
+        """Seconds that a poll may take which begins now: up to shortly before the next tick.
+
+        A poll that begins between two ticks may use up the rest and one more cadence.
+        """
+        now = self._tools.clock()
+        cadence = self._polling.cadence_seconds
+        tick = next_tick(now, cadence_seconds=cadence, delay_seconds=self._delay_seconds)
+        left = tick - now - cadence / 20
+        return left if left >= cadence / 2 else left + cadence
+
     # One poll.
 
-    async def poll(self) -> bool:
+    async def poll(self, *, patience_seconds: float | None = None) -> bool:
         """Poll every feed, then fill in what earlier outages left out.
 
-        True if every feed succeeded.
+        It ends before the next tick, or within `patience_seconds` where no tick follows. True if
+        every feed succeeded.
         """
         self._polling_now = True
         self._names_known.clear()
         clock = self._tools.clock
         started = clock()
-        deadline = asyncio.get_running_loop().time() + self._polling.cadence_seconds
+        allowed = self._time_left() if patience_seconds is None else patience_seconds
+        deadline = asyncio.get_running_loop().time() + allowed
         requests = 0
 
         async def get(request: Request, feed: str) -> bytes:
@@ -267,7 +281,7 @@ class Collector:
         try:
             async with asyncio.timeout_at(deadline):
                 if feed.needs_streams:
-                    await self._names_known.wait()
+                    await self._names()
                 asked = self._questions(feed, int(started))
                 fetched = await round_.fetch(feed, asked.asks)
             await self._keep(feed, fetched, asked, int(started))
@@ -296,6 +310,12 @@ class Collector:
         self.telemetry.poll(feed.name, seconds=max(0.0, now - started), failure=reason, at=started)
         await self.refresh()
         return failure is None
+
+    async def _names(self) -> None:
+        """Wait until stream names were looked up, but not so long that the poll is lost with it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._polling.cadence_seconds / 3):
+                await self._names_known.wait()
 
     def _questions(self, feed: Feed, now: int) -> Questions:
         state = self._book.feeds[feed.name]
@@ -392,7 +412,8 @@ class Collector:
             if progress.failing_since is None and self._book.feeds[progress.feed.name].gaps:
                 try:
                     await self._fill_gap(progress.feed, round_)
-                except (PollError, LedgerWriteError) as error:
+                except Exception as error:
+                    # Whatever it is, it must not keep the feeds from being polled.
                     self._journal.trouble(
                         progress.feed.name,
                         "gap",
@@ -403,11 +424,7 @@ class Collector:
     async def _fill_gap(self, feed: Feed, round_: Round) -> None:
         clock = self._tools.clock
         state = self._book.feeds[feed.name]
-        until = next_tick(
-            clock(),
-            cadence_seconds=self._polling.cadence_seconds,
-            delay_seconds=self._delay_seconds,
-        )
+        until = clock() + self._time_left()
         while clock() < until and (piece := gap_piece(feed, state, now=int(clock()))) is not None:
             window = piece.window
             if not piece.asks:

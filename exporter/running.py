@@ -70,6 +70,7 @@ async def run(
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await exporter.close()
         if web.security is not None:
             web.security.close()

@@ -28,7 +28,7 @@ from exporter.exposition.text import labels_text, number
 PROCESS_SECONDS = 1.0
 """How old what the process says of itself may be."""
 
-RENDERED_AT_ONCE = 4
+RENDERED_AT_ONCE = 16
 """How many accounts' metrics one scrape may render; the others show what they showed last."""
 
 KEPT_SECTIONS = 64
@@ -236,6 +236,7 @@ class _Registry:
         self._histograms: dict[OwnMetric, Histogram] = {}
         self.families: dict[str, Family] = {}
         self.changed = True
+        self.renderings = 0
         self.blocks: dict[Format, dict[str, Block]] = {kind: {} for kind in Format}
         for metric in metrics:
             match metric.type:
@@ -417,6 +418,7 @@ class Telemetry:
         self._accounts: tuple[AccountTelemetry, ...] = ()
         self._remote_write: RemoteWriteTelemetry | None = None
         self._rendered_at = float("-inf")
+        self._renderings = 0
         self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
         self.process.set(BUILD_INFO, 1, __version__, platform.python_version())
         self.process.add(LEDGER_WRITE_FAILURES, 0)
@@ -466,10 +468,13 @@ class Telemetry:
             self.process.set(LEDGER_SIZE, self._ledger_size())
             self.process.render()
             self._rendered_at = now
-        # Never rendered ones first: they would be missing, not just a little old.
-        changed.sort(key=lambda account: bool(account.metrics.blocks[Format.TEXT]))
+        # The longest untouched first, so that each has its turn; those never rendered at once,
+        # because they would be missing, not just a little old.
+        changed.sort(key=lambda account: account.metrics.renderings)
         for position, account in enumerate(changed):
-            if position < RENDERED_AT_ONCE or not account.metrics.blocks[Format.TEXT]:
+            if position < RENDERED_AT_ONCE or not account.metrics.renderings:
+                self._renderings += 1
+                account.metrics.renderings = self._renderings
                 account.metrics.render()
         self._sections.clear()
 

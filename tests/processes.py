@@ -43,6 +43,16 @@ def eventually(look: Callable[[], T | None], what: str, patience: float = PATIEN
     raise AssertionError(f"waited {patience:.0f} s in vain: {what}")
 
 
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    await server.serve(sockets=[listener])
+    # Being forced, it leaves open what a stalled client holds.
+    for task in list(server.server_state.tasks):
+        task.cancel()
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()
+    await asyncio.sleep(0.05)
+
+
 @contextlib.contextmanager
 def vendors(emulators: Emulators) -> Iterator[str]:
     """Serve the emulators in a thread; gives their address."""
@@ -50,7 +60,7 @@ def vendors(emulators: Emulators) -> Iterator[str]:
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(emulators, log_config=None, log_level="critical", http="httptools")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=asyncio.run, args=(server.serve(sockets=[listener]),))
+    thread = threading.Thread(target=asyncio.run, args=(_serve(server, listener),))
     thread.start()
     try:
         yield f"127.0.0.1:{listener.getsockname()[1]}"

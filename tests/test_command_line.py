@@ -154,7 +154,13 @@ accounts:
 def test_unreadable_credentials_are_one_line(command: str, config: Path, tmp_path: Path) -> None:
     """A credentials file that is missing is one clear line that names the account and the file."""
     (tmp_path / "credential").unlink()
-    line = one_line(run(command, "--config.file", str(config)))
+    line = one_line(
+        run(
+            command,
+            *("--config.file", str(config)),
+            MEDIA_USAGE_EXPORTER_WEB_LISTEN_ADDRESS="127.0.0.1:0",
+        )
+    )
     assert "account live" in line
     assert str(tmp_path / "credential") in line
 

@@ -108,6 +108,8 @@ class Ledger:
         if self._lock < 0:
             return
         with suppress(sqlite3.Error):
+            # Readers are not waited for: the log is as good as the main file.
+            self._connection.execute("PRAGMA busy_timeout = 200")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         os.close(self._lock)
