@@ -197,15 +197,20 @@ class Collector:
         """Show what has become due."""
         await self._show(())
 
-    def _time_left(self) -> float:
-        """Seconds that a poll may take which begins now: up to shortly before the next tick.
-
-        A poll that begins between two ticks may use up the rest and one more cadence.
-        """
+    def _until_tick(self) -> float:
+        """Seconds until shortly before the next tick."""
         now = self._tools.clock()
         cadence = self._polling.cadence_seconds
         tick = next_tick(now, cadence_seconds=cadence, delay_seconds=self._delay_seconds)
-        left = tick - now - cadence / 20
+        return tick - now - cadence / 20
+
+    def _time_left(self) -> float:
+        """Seconds that a poll may take which begins now.
+
+        One that begins between two ticks may use up the rest and one more cadence.
+        """
+        left = self._until_tick()
+        cadence = self._polling.cadence_seconds
         return left if left >= cadence / 2 else left + cadence
 
     # One poll.
@@ -244,7 +249,8 @@ class Collector:
                 requests=requests,
                 seconds=max(0.0, clock() - started),
             )
-            await self._fill_gaps(round_)
+            spare = self._until_tick() if patience_seconds is None else patience_seconds
+            await self._fill_gaps(round_, until=clock() + spare)
             await self._fold()
             await self._look_back(get)
             await self._estimate()
@@ -406,12 +412,12 @@ class Collector:
 
     # What was left out, and what is too old.
 
-    async def _fill_gaps(self, round_: Round) -> None:
-        """Fill in what outages left out, oldest first, until it is done or the next tick comes."""
+    async def _fill_gaps(self, round_: Round, *, until: float) -> None:
+        """Fill in what outages left out, oldest first, for as long as there is time."""
         for progress in self._progress:
             if progress.failing_since is None and self._book.feeds[progress.feed.name].gaps:
                 try:
-                    await self._fill_gap(progress.feed, round_)
+                    await self._fill_gap(progress.feed, round_, until)
                 except Exception as error:
                     # Whatever it is, it must not keep the feeds from being polled.
                     self._journal.trouble(
@@ -421,10 +427,9 @@ class Collector:
                         error,
                     )
 
-    async def _fill_gap(self, feed: Feed, round_: Round) -> None:
+    async def _fill_gap(self, feed: Feed, round_: Round, until: float) -> None:
         clock = self._tools.clock
         state = self._book.feeds[feed.name]
-        until = clock() + self._time_left()
         while clock() < until and (piece := gap_piece(feed, state, now=int(clock()))) is not None:
             window = piece.window
             if not piece.asks:

@@ -134,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
         "backfill", help="the ledger's history as OpenMetrics, for promtool"
     )
     _add_history(backfill)
+    backfill.add_argument(
+        "--label",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="label to add to each series, such as the job and instance of the scrape; repeatable",
+    )
     export = commands.add_parser("export", help="the ledger's raw buckets, for a warehouse")
     export.add_argument("--format", required=True, choices=("csv", "jsonl", "parquet"))
     _add_history(export)

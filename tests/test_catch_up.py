@@ -212,7 +212,7 @@ async def test_current_data_comes_first_and_a_restart_goes_on_where_it_was(
             simulation.now = simulation.now // QUARTER * QUARTER + QUARTER + 61
     assert len(backlogs) > 2
     assert backlogs == sorted(backlogs, reverse=True)
-    assert backlogs[0] > 50 * DAY
+    assert backlogs[0] > 30 * DAY
     progress = said(caplog, "catching up")
     assert progress
     assert all(line["hours_left"] > 0 for line in progress)

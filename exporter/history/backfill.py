@@ -77,6 +77,9 @@ _decode = msgspec.json.Decoder(tuple[str, ...]).decode
 _encode = msgspec.json.encode
 
 
+Labels = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """One row of `line`."""
@@ -108,7 +111,7 @@ def backfill(
         if progress is not None:
             progress(f"{number} of {len(measures)}: {measure.name}")
         _sort(connection, measure, chosen, choice, now)
-        yield from _chunks(_family(connection, measure))
+        yield from _chunks(_family(connection, measure, choice.labels))
     yield "# EOF\n"
 
 
@@ -220,7 +223,7 @@ def _bound(measure: Measure, labels: str) -> str:
 # Writing.
 
 
-def _family(connection: sqlite3.Connection, measure: Measure) -> Iterator[str]:
+def _family(connection: sqlite3.Connection, measure: Measure, extra: Labels) -> Iterator[str]:
     header = Family.of(measure).header(Format.OPENMETRICS).decode("utf-8", "replace")
     points = connection.execute(
         "SELECT line, until, width, bound, amount FROM point ORDER BY 1, 2, 3, 4"
@@ -237,7 +240,7 @@ def _family(connection: sqlite3.Connection, measure: Measure) -> Iterator[str]:
         own: Iterable[tuple[int, int, int, str, int]] = ()
         if ahead is not None and ahead[0] == identity:
             own = ahead[1]
-        for text in _series(measure, line, base, own):
+        for text in _series(measure, line, base, own, extra):
             yield header
             header = ""
             yield text
@@ -250,10 +253,11 @@ def _series(
     line: _Line,
     totals: dict[str, int],
     points: Iterable[tuple[int, int, int, str, int]],
+    extra: Labels,
 ) -> Iterator[str]:
     """One line's samples: `totals` at the beginning, and at every step after what has grown."""
     shown = [
-        (bound, f"{_name(measure, line, bound)} ", _resolution(measure, bound))
+        (bound, f"{_name(measure, line, bound, extra)} ", _resolution(measure, bound))
         for bound in sorted(totals, key=_order)
     ]
 
@@ -279,8 +283,9 @@ def _series(
             yield sample(instant)
 
 
-def _name(measure: Measure, line: _Line, bound: str) -> str:
+def _name(measure: Measure, line: _Line, bound: str, extra: Labels) -> str:
     pairs = [
+        *extra,
         ("provider", line.provider),
         ("account", line.account),
         *zip(measure.labels, line.labels, strict=True),

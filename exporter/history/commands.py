@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ from exporter.errors import ExporterError
 from exporter.history import export
 from exporter.history.backfill import backfill
 from exporter.history.reading import Choice, HistoryError, instant, reading
+from exporter.measures import CATALOGUE
 
 STDOUT = "-"
+BUILT_IN_LABELS = {"provider", "account", "le"}.union(*(measure.labels for measure in CATALOGUE))
 
 
 def run(chosen: argparse.Namespace, ledger: Callable[[], Path]) -> int:
@@ -28,8 +31,12 @@ def run(chosen: argparse.Namespace, ledger: Callable[[], Path]) -> int:
     with reading(path) as connection, _output(chosen.output) as output, _Progress() as progress:
         now = int(time.time())
         if chosen.command == "backfill":
+            chunks = 0
             for chunk in backfill(connection, choice, now=now, progress=progress):
                 output.write(chunk.encode("utf-8", "replace"))
+                chunks += 1
+            if chunks == 1:  # the ending
+                progress.say("nothing is settled in this time; --unsettled takes what may change")
         else:
             rows = export.rows(connection, choice)
             export.write(progress.counting(rows), chosen.format, output)
@@ -42,7 +49,23 @@ def _choice(chosen: argparse.Namespace) -> Choice:
     end = _instant("--to", chosen.end)
     if start is not None and end is not None and end <= start:
         raise HistoryError(f"--to {chosen.end}: not after --from {chosen.start}")
-    return Choice(start, end, tuple(chosen.account), tuple(chosen.metric), chosen.unsettled)
+    return Choice(
+        start,
+        end,
+        tuple(chosen.account),
+        tuple(chosen.metric),
+        chosen.unsettled,
+        tuple(_label(text) for text in getattr(chosen, "label", ())),
+    )
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name):
+        raise HistoryError(f"--label {text}: expected NAME=VALUE, such as job=media-usage-exporter")
+    if name.startswith("__") or name in BUILT_IN_LABELS:
+        raise HistoryError(f"--label {text}: series have a label {name} of their own")
+    return name, value
 
 
 def _instant(flag: str, text: str | None) -> int | None:
@@ -95,6 +118,11 @@ class _Progress:
         if self._shown:
             sys.stderr.write(f"\r\033[K{text}")
             sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """A line that stays, also where nobody watches."""
+        self("")
+        sys.stderr.write(f"{text}\n")
 
     def counting(self, rows: Iterator[export.Row]) -> Iterator[export.Row]:
         """The same rows, counted now and then."""

@@ -34,7 +34,7 @@ class Choice:
     """What is wanted of the history. `start` and `end` are None where it is unbounded.
 
     `accounts` and `metrics` are empty for all of them. `unsettled` wants closed buckets, too,
-    that the vendor may still change.
+    that the vendor may still change. `labels` are put before a series' own, as a scrape would.
     """
 
     start: int | None = None
@@ -42,6 +42,7 @@ class Choice:
     accounts: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
     unsettled: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def measures(self) -> tuple[Measure, ...]:

@@ -303,3 +303,25 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, arguments, said):
     assert done.stdout == ""
     assert done.stderr.startswith(f"media-usage-exporter: {said}"), done.stderr
     assert len(lines(done.stderr)) == 1
+
+
+def test_labels_of_the_scrape_can_be_added(notebook):
+    """With the job and instance that a scrape adds, past and present are one series."""
+    notebook.poll(delivered(5), at=5)
+    labels = (("job", "media-usage-exporter"), ("instance", "localhost:10032"))
+    own = SERIES.partition("{")[2]
+    scrape = 'job="media-usage-exporter",instance="localhost:10032"'
+    expected = f"media_delivered_bytes_total{{{scrape},{own}"
+    document = notebook.backfilled(Choice(labels=labels))
+    shown = [line for line in document if not line.startswith("#")]
+    assert shown
+    assert all(line.startswith(expected) for line in shown)
+
+
+@pytest.mark.parametrize("text", ["job", "=x", "1a=x", "account=x", "le=1", "__name__=x"])
+def test_a_label_that_cannot_be_added_is_refused(text, tmp_path):
+    """What is no label, or one that series have of their own, is told in one line."""
+    result = run("backfill", "--ledger.path", "usage.db", "--label", text, cwd=tmp_path)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert text in result.stderr
