@@ -165,8 +165,13 @@ def test_levels_are_honoured_and_have_four_names(set_up, level: str, seen: list[
 
 
 @pytest.mark.parametrize("level", logs.LEVELS)
-def test_libraries_speak_of_warnings_only_and_by_name(set_up, level: str) -> None:
+def test_libraries_speak_of_warnings_only_and_by_name(
+    set_up, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Less than a warning is their own business; the chosen level holds for them as well."""
+    # Servers that other tests ran in this process may have silenced it.
+    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "level", logging.NOTSET)
+    logging.getLogger("uvicorn.error").manager._clear_cache()  # type: ignore[attr-defined]
     log = set_up(level)
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).info("chatter")
