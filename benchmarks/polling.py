@@ -116,7 +116,7 @@ async def whole_polls(folder: Path, url: str, polls: int) -> tuple[list[float], 
         await exporter.close()
 
 
-def cost(streams: int, *, rounds: int = 3) -> tuple[float, float, float]:
+def cost(streams: int, *, rounds: int = 2) -> tuple[float, float, float]:
     """(ratio of a poll to merely fetching, processor seconds of each)."""
     with TemporaryDirectory() as name:
         folder = Path(name)
