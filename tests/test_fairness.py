@@ -7,12 +7,15 @@ import sqlite3
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from exporter import providers
+from exporter.config import Config, load
 from exporter.errors import LedgerWriteError, RateLimitedError
 from exporter.exposition import Format
-from exporter.ledger import Ledger
+from exporter.ledger import Book, Ledger
 from exporter.model import Request
 from exporter.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
 from tests.simulation import Simulation
@@ -27,7 +30,7 @@ def test_every_accounts_own_metrics_get_their_turn() -> None:
         for n in range(3 * RENDERED_AT_ONCE)
     ]
     telemetry.set_accounts(accounts)
-    telemetry.section(Format.TEXT, None)
+    section = telemetry.section(Format.TEXT, None)
     for _ in range(3):
         for account in accounts:
             account.poll("f", seconds=0.1, failure=None, at=1.0)
@@ -52,7 +55,7 @@ async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
         exporter._read_config = lambda: read(changed)
         whole, calls = exporter._ledger.book, []
 
-        def book(provider: str, *arguments: object, **options: object) -> object:
+        def book(provider: str, *arguments: Any, **options: Any) -> Book:
             calls.append(provider)
             if provider == "livepeer":
                 raise LedgerWriteError("the disk is full")
@@ -67,10 +70,7 @@ async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
         assert await simulation.poll()
 
 
-def read(simulation: Simulation) -> object:
-    from exporter import providers
-    from exporter.config import load
-
+def read(simulation: Simulation) -> Config:
     return load(simulation.configuration(), providers.load())
 
 
