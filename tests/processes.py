@@ -56,7 +56,8 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
 @contextlib.contextmanager
 def vendors(emulators: Emulators) -> Iterator[str]:
     """Serve the emulators in a thread; gives their address."""
-    listener = socket.socket()
+    # Named, or the event loop does not see that it is TCP, and each answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(emulators, log_config=None, log_level="critical", http="httptools")
     server = uvicorn.Server(config)
