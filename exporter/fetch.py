@@ -35,6 +35,8 @@ from exporter.model import (
 from exporter.reading import refuse_repeated_keys
 
 MOST_PAGES = 10_000
+"""So many a list may have; the lists of one fetch share all that come after their first ones."""
+
 PARSED_IN_A_THREAD = 256 * 2**10
 """Bodies above this many bytes would hold up the event loop for too long."""
 
@@ -112,7 +114,6 @@ class _Step:
 
     request: Request
     ask: Ask
-    page: int
     chain: _Chain
 
 
@@ -138,6 +139,7 @@ class _Walk:
         self._waiting: deque[_Step] = deque()
         self._seen: set[Identity] = set()
         self._workers = 0
+        self._pages = 0
         self._without: dict[str, str] = {}
         self._answered: set[str] = set()
         self.refusal: PollError | None = None
@@ -145,7 +147,7 @@ class _Walk:
     def start(self, requests: Iterable[Request], ask: Ask) -> None:
         """Put first requests into the queue, each of a chain of its own."""
         self._waiting.extend(
-            _Step(request, ask, 1, self._merged.chain()) for request in self._fresh(requests, 1)
+            _Step(request, ask, self._merged.chain()) for request in self._fresh(requests)
         )
         self._hire()
 
@@ -160,30 +162,28 @@ class _Walk:
 
     def _follow(self, step: _Step, requests: Iterable[Request]) -> None:
         """Go on in the same chain: its next page, or details of what it lists."""
-        page = step.page + 1
-        self._waiting.extend(
-            _Step(request, step.ask, page, step.chain) for request in self._fresh(requests, page)
-        )
+        following = [_Step(request, step.ask, step.chain) for request in self._fresh(requests)]
+        path = step.request.path
+        self._pages += sum(one.request.path == path for one in following)
+        if self._pages >= MOST_PAGES:
+            raise TooManyPagesError(f"{path}: no end after {MOST_PAGES:,} pages")
+        self._waiting.extend(following)
         self._hire()
 
     def _ask_instead(self, step: _Step, requests: Sequence[Request]) -> None:
         """Ask these at once, depth first: else a tree of halves would wait in full width."""
-        page = step.page + 1
         steps = [
-            _Step(request, step.ask, page, self._merged.chain())
-            for request in self._fresh(requests, page)
+            _Step(request, step.ask, self._merged.chain()) for request in self._fresh(requests)
         ]
         self._waiting.extendleft(reversed(steps))
         self._hire()
 
-    def _fresh(self, requests: Iterable[Request], page: int) -> Iterator[Request]:
+    def _fresh(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Those that were not in the queue before."""
         for request in requests:
             identity = request.identity
             if identity in self._seen:
                 continue
-            if page > MOST_PAGES:
-                raise TooManyPagesError(f"{request.path}: no end after {MOST_PAGES:,} pages")
             self._seen.add(identity)
             yield request
 

@@ -283,6 +283,20 @@ async def test_a_list_of_just_ten_thousand_pages_is_whole():
     assert (await fetch(feed)).requests == 10_000
 
 
+async def test_lists_without_end_have_ten_thousand_pages_together():
+    first = tuple(Request(f"/{number}") for number in range(50))
+
+    class Each(SomeFeed):
+        def parse(self, request, body, ask):
+            page = int(request.params[0][1]) if request.params else 1
+            return Answer(follow=[Request(request.path, (("page", str(page + 1)),))])
+
+    vendor = Vendor()
+    with pytest.raises(TooManyPagesError):
+        await fetch(Each(first=first), vendor)
+    assert len(vendor.asked) <= 10_000 + len(first)
+
+
 async def test_many_first_requests_are_no_endless_list():
     first = tuple(Request("/a", (("stream", str(number)),)) for number in range(10_001))
     assert (await fetch(SomeFeed(first=first))).requests == 10_001

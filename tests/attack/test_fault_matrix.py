@@ -281,7 +281,9 @@ async def test_what_is_left_out_or_comes_again_changes_nothing(matrix: Matrix) -
 async def test_pages_without_end_are_given_up(
     matrix: Matrix, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A vendor that always names one more page is asked for 10,000 of them at most."""
+    """A vendor that always names one more page is asked for 10,000 of them at most, by each feed;
+    what other feeds say counts as ever.
+    """
     simulation = matrix.simulation
     vendor = simulation.emulators.vendors[matrix.provider]
     if not vendor.paging:
@@ -298,7 +300,8 @@ async def test_pages_without_end_are_given_up(
             name.partition("/")[2] for name in matrix.reasons(matrix.provider)
         }
         assert len(simulation.emulators.log) - began <= 10_100 * len(feeds)
-        assert simulation.usage(matrix.provider) == counters
+        shown = simulation.usage(matrix.provider)
+        assert all(shown[key] >= value for key, value in counters.items())
         simulation.faults.clear()
         await matrix.succeed()
         matrix.attack.tried("pages without end")
