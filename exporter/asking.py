@@ -64,11 +64,13 @@ def questions(
     now: int,
     history_seconds: int | None,
     cadence_seconds: int,
+    most_seconds: int | None = None,
 ) -> Questions:
     """The asks of the feed's next poll.
 
     Streams in step with the feed share its window. One that is new is asked for with all its
-    history, one that had been left for a while from where it was left.
+    history, one that had been left for a while from where it was left. `most_seconds` bounds how
+    far back it reaches; not for streams, whose requests are as many for a short window.
     """
     names = tuple(streams) if feed.needs_streams else ()
     asked = names if feed.needs_streams else None
@@ -87,6 +89,7 @@ def questions(
             history=_most_history(feed) if history_seconds is None else history_seconds,
             cadence=cadence_seconds,
             newest=state.newest,
+            most=None if feed.needs_streams else most_seconds,
         )
 
     common = planned_from(state.polled_at)
@@ -147,12 +150,23 @@ def _unasked(lost: Window | None, polled_at: int) -> Window | None:
     return Window(max(lost.start, polled_at), lost.end)
 
 
-def gap_piece(feed: Feed, state: FeedState, *, now: int) -> Piece | None:
-    """The oldest piece of what outages left out, or None when nothing is."""
+def gap_piece(
+    feed: Feed, state: FeedState, *, now: int, most_seconds: int | None = None
+) -> Piece | None:
+    """The oldest piece of what outages left out, or None when nothing is.
+
+    It is a day long, or as short as `most_seconds`.
+    """
     if not state.gaps or not feed.resolutions:
         return None
     gap = state.gaps[0]
-    piece = next_piece(gap, feed.resolutions, now=now, earliest=_earliest(feed, state, now))
+    piece = next_piece(
+        gap,
+        feed.resolutions,
+        now=now,
+        earliest=_earliest(feed, state, now),
+        most=most_seconds,
+    )
     # Those that were left before the gap are asked for from there when they come back; those that
     # began later have nothing here that counts.
     names = tuple(

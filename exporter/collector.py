@@ -20,7 +20,7 @@ from exporter.exposition import AccountPage
 from exporter.fetch import Fetched, Round
 from exporter.journal import Journal
 from exporter.ledger import Book, Ledger, Poll
-from exporter.model import Ask, Feed, Level, Measure, Request
+from exporter.model import DAY, Ask, Feed, Level, Measure, Request
 from exporter.schedule import next_tick
 from exporter.status import AccountStatus, FeedStatus
 from exporter.telemetry import LEDGER_REASON, AccountTelemetry, Telemetry
@@ -54,13 +54,21 @@ class Tools:
 
 @dataclass(slots=True)
 class _Progress:
-    """How a feed has fared since the start."""
+    """How a feed has fared since the start.
+
+    `most_seconds` is how much time is asked for at once, where more took too long.
+    """
 
     feed: Feed
+    most_seconds: int | None = None
     polled: bool = False
     failing_since: float | None = None
     reason: str | None = None
     error: str | None = None
+
+    def ask_for_less(self) -> None:
+        """From now on; or what is too much for one poll would be too much for every one."""
+        self.most_seconds = (DAY if self.most_seconds is None else self.most_seconds) // 4
 
 
 class Collector:
@@ -288,7 +296,7 @@ class Collector:
             async with asyncio.timeout_at(deadline):
                 if feed.needs_streams:
                     await self._names()
-                asked = self._questions(feed, int(started))
+                asked = self._questions(progress, int(started))
                 fetched = await round_.fetch(feed, asked.asks)
             await self._keep(feed, fetched, asked, int(started))
         except TimeoutError:
@@ -304,6 +312,8 @@ class Collector:
                 self._names_known.set()
         now = clock()
         reason = None
+        if isinstance(failure, PollTimeoutError):
+            progress.ask_for_less()
         if failure is None:
             self._note_success(progress, now)
         else:
@@ -323,7 +333,8 @@ class Collector:
             async with asyncio.timeout(self._polling.cadence_seconds / 3):
                 await self._names_known.wait()
 
-    def _questions(self, feed: Feed, now: int) -> Questions:
+    def _questions(self, progress: _Progress, now: int) -> Questions:
+        feed = progress.feed
         state = self._book.feeds[feed.name]
         known = stream_names(self._book, self._configured, now, polled_at=state.polled_at)
         return questions(
@@ -333,6 +344,7 @@ class Collector:
             now=now,
             history_seconds=self._polling.history_seconds,
             cadence_seconds=self._polling.cadence_seconds,
+            most_seconds=progress.most_seconds,
         )
 
     async def _keep(self, feed: Feed, fetched: Fetched, asked: Questions, at: int) -> None:
@@ -351,7 +363,7 @@ class Collector:
             gap=None if planned is None else planned.gap,
             streams=asked.streams,
             baseline_streams=frozenset(new),
-            began=None if planned is None else planned.window.start,
+            began=None if planned is None else planned.start,
             streams_began=asked.streams_began,
             discovered=(*fetched.streams, *(self._found if feed.needs_streams else ())),
             named=_stream_labels(fetched),
@@ -417,8 +429,10 @@ class Collector:
         for progress in self._progress:
             if progress.failing_since is None and self._book.feeds[progress.feed.name].gaps:
                 try:
-                    await self._fill_gap(progress.feed, round_, until)
+                    await self._fill_gap(progress, round_, until)
                 except Exception as error:
+                    if isinstance(error, PollTimeoutError):
+                        progress.ask_for_less()
                     # Whatever it is, it must not keep the feeds from being polled.
                     self._journal.trouble(
                         progress.feed.name,
@@ -427,10 +441,14 @@ class Collector:
                         error,
                     )
 
-    async def _fill_gap(self, feed: Feed, round_: Round, until: float) -> None:
+    async def _fill_gap(self, progress: _Progress, round_: Round, until: float) -> None:
+        feed = progress.feed
         clock = self._tools.clock
         state = self._book.feeds[feed.name]
-        while clock() < until and (piece := gap_piece(feed, state, now=int(clock()))) is not None:
+        while clock() < until:
+            piece = gap_piece(feed, state, now=int(clock()), most_seconds=progress.most_seconds)
+            if piece is None:
+                return
             window = piece.window
             if not piece.asks:
                 await self._tools.worker.run(

@@ -103,6 +103,11 @@ class Plan:
     gap: Window | None
     revisit: bool
 
+    @property
+    def start(self) -> int:
+        """The earliest instant that is asked for, now or afterwards."""
+        return self.window.start if self.gap is None else min(self.gap.start, self.window.start)
+
 
 def plan(
     finest: Step,
@@ -116,18 +121,21 @@ def plan(
     history: int,
     cadence: int,
     newest: int | None = None,
+    most: int | None = None,
 ) -> Plan:
     """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
 
     The first poll ever reaches back by `history` (seconds). Later ones ask for every bucket that
     is open or closed less than `settling` ago, for those that earlier polls did not see settled,
     and once a day for the last 48 hours. What a long outage left out beyond a day is a gap, to be
-    filled after the current data.
+    filled after the current data. With `most`, so is everything beyond that many seconds: for a
+    vendor so slow that all of it does not fit into one poll.
     """
     end = finest.ceil(now + 1)
     current = finest.floor(now - settling)
     if polled_at is None:
-        return Plan(Window(finest.floor(now - history), end), None, revisit=True)
+        whole = Window(finest.floor(now - history), end)
+        return Plan(*_newest_part(whole, finest, current, most), revisit=True)
     # What came before the first poll's window is not counted, however late it is told.
     earliest = counted_from(began, newest=newest, now=now, finest=finest)
     end = max(end, finest.after(earliest))
@@ -140,15 +148,31 @@ def plan(
     fresh = revisited_at is not None and 0 <= now - revisited_at < DAY
     revisit = finest is Step.HOUR and not fresh
     gap: Window | None = None
-    if current - start > DAY:
-        gap = Window(start, current)
-        start = current
-    if revisit:
-        start = max(earliest, min(start, finest.floor(now - REVISIT_SECONDS)))
-        gap = Window(gap.start, start) if gap is not None and gap.start < start else None
+    back = finest.floor(now - REVISIT_SECONDS) if revisit else start
+    if most is not None:
+        whole = Window(max(earliest, min(start, back)), end)
+        window, gap = _newest_part(whole, finest, current, most)
+        start = window.start
+    else:
+        if current - start > DAY:
+            gap = Window(start, current)
+            start = current
+        if revisit:
+            start = max(earliest, min(start, back))
+            gap = Window(gap.start, start) if gap is not None and gap.start < start else None
     if resume is not None:
         start = min(start, finest.floor(resume))
     return Plan(Window(start, end), gap, revisit)
+
+
+def _newest_part(
+    whole: Window, finest: Step, current: int, most: int | None
+) -> tuple[Window, Window | None]:
+    """`whole` from `most` seconds before `current` on, and what lies before that."""
+    start = whole.start if most is None else max(whole.start, finest.floor(current - most))
+    if start == whole.start:
+        return whole, None
+    return Window(start, whole.end), Window(whole.start, start)
 
 
 def counted_from(began: int | None, *, newest: int | None, now: int, finest: Step) -> int:
@@ -163,9 +187,16 @@ def counted_from(began: int | None, *, newest: int | None, now: int, finest: Ste
 
 
 def next_piece(
-    gap: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int = 0
+    gap: Window,
+    resolutions: Sequence[Resolution],
+    *,
+    now: int,
+    earliest: int = 0,
+    most: int | None = None,
 ) -> Cover:
     """The oldest day of `gap`, or the oldest coarse bucket of it, as one piece of work.
+
+    With `most` a piece is no longer than that many seconds, if single requests are not.
 
     The cover's spans may be fewer than the gap needs; ask again for the rest. A part that is
     gone comes first, alone.
@@ -173,5 +204,6 @@ def next_piece(
     whole = cover(gap, resolutions, now=now, earliest=earliest)
     if whole.lost is not None:
         return Cover((), whole.lost)
-    until = max(whole.spans[0].window.end, whole.spans[0].window.start + DAY)
+    longest = DAY if most is None else most
+    until = max(whole.spans[0].window.end, whole.spans[0].window.start + longest)
     return Cover(tuple(span for span in whole.spans if span.window.end <= until))

@@ -222,8 +222,9 @@ def test_steps_follow_the_calendar(step, inside, start, after):
 class Cursor:
     """A feed as the collector polls it: every plan is asked for, and the cursor moves on."""
 
-    def __init__(self, *, step, settling, cadence, history=DAY):
+    def __init__(self, *, step, settling, cadence, history=DAY, most=None):
         self.step, self.settling, self.cadence, self.history = step, settling, cadence, history
+        self.most = most
         self.began: int | None = None
         self.polled_at = None
         self.revisited_at = None
@@ -241,6 +242,7 @@ class Cursor:
             now=now,
             history=self.history,
             cadence=self.cadence,
+            most=self.most,
         )
         for window in (found.gap, found.window):
             if window is not None:
@@ -248,7 +250,7 @@ class Cursor:
                 while start < window.end:
                     self.asked.setdefault(start, []).append(now)
                     start = self.step.after(start)
-        self.began = found.window.start if self.began is None else self.began
+        self.began = found.start if self.began is None else self.began
         self.polled_at = now
         if found.revisit:
             self.revisited_at = now
@@ -277,13 +279,14 @@ shapes = some.sampled_from(
         min_size=3,
         max_size=25,
     ),
+    most=some.sampled_from([None, None, 0, 100, 6 * HOUR, 3 * DAY]),
 )
 def test_every_bucket_is_asked_for_after_it_closed_and_until_it_settled(
-    shape, start, cadence, pauses
+    shape, start, cadence, pauses, most
 ):
-    """At any cadence, over any outage, and when the clock is set back."""
+    """At any cadence, over any outage, when the clock is set back, and of a slow vendor."""
     step, settling = shape
-    cursor = Cursor(step=step, settling=settling, cadence=cadence)
+    cursor = Cursor(step=step, settling=settling, cadence=cadence, most=most)
     cursor.poll(start)
     now = newest = start
     seen: list[int] = [start]
@@ -293,6 +296,8 @@ def test_every_bucket_is_asked_for_after_it_closed_and_until_it_settled(
         found = cursor.poll(now)
         seen.append(now)
         assert found.window.end == step.ceil(now + 1)
+        if most is not None:
+            assert found.window.start >= step.floor(step.floor(now - settling) - most)
         bucket = step.floor(start)
         while bucket < step.floor(now):
             closed = step.after(bucket)
@@ -348,19 +353,35 @@ def test_of_days_today_and_yesterday_are_asked_for_at_every_poll():
 @pytest.mark.parametrize("history", [0, HOUR, DAY, 10 * DAY])
 def test_the_first_poll_reaches_back_by_the_history(history):
     now = at("2024-03-01T00:20")
-    found = plan(
-        Step.HOUR,
-        settling=3 * HOUR,
-        began=None,
-        polled_at=None,
-        revisited_at=None,
-        resume=None,
-        now=now,
-        history=history,
-        cadence=900,
-    )
+    found = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=history).poll(now)
     assert found.window.start == Step.HOUR.floor(now - history)
     assert found.gap is None
+
+
+@pytest.mark.parametrize(("most", "hours"), [(0, 3), (HOUR, 4), (6 * HOUR, 9), (30 * DAY, 240)])
+def test_of_a_slow_vendor_the_first_poll_leaves_what_is_older_for_afterwards(most, hours):
+    now = at("2024-03-01T00:20")
+    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=10 * DAY, most=most)
+    found = cursor.poll(now)
+    assert found.window.start == Step.HOUR.floor(now - hours * HOUR)
+    assert found.start == Step.HOUR.floor(now - 10 * DAY)
+    assert (found.gap is None) == (hours == 240)
+    if found.gap is not None:
+        assert found.gap == Window(found.start, found.window.start)
+
+
+def test_of_a_slow_vendor_the_daily_look_back_is_left_for_afterwards():
+    start = at("2024-03-01T00:20")
+    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=10 * DAY)
+    cursor.poll(start)
+    cursor.most = 0
+    now = start + DAY
+    cursor.poll(now - 900)
+    found = cursor.poll(now)
+    assert found.revisit
+    current = Step.HOUR.floor(now - 3 * HOUR)
+    assert found.window.start == current
+    assert found.gap == Window(Step.HOUR.floor(now - REVISIT_SECONDS), current)
 
 
 def test_after_a_long_outage_current_data_comes_first_and_the_rest_is_a_gap():
@@ -420,18 +441,21 @@ def test_when_the_clock_is_set_back_polls_go_on_and_later_outages_are_seen(back)
     back=some.integers(DAY, 900 * DAY),
     length=some.integers(HOUR, 900 * DAY),
     pace=some.integers(0, 3 * HOUR),
+    most=some.sampled_from([None, 0, 5 * HOUR, 5 * DAY]),
 )
-def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(vendor, now, back, length, pace):
+def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(
+    vendor, now, back, length, pace, most
+):
     step = vendor[0].step
     start = step.floor(now - back)
     end = step.ceil(min(start + length, now - HOUR))
     assume(start < end)
     gap: Window | None = Window(start, end)
     done: list[tuple[int, int]] = []
-    for _ in range(10_000):
+    for _ in range(100_000):
         if gap is None:
             break
-        piece = next_piece(gap, vendor, now=now)
+        piece = next_piece(gap, vendor, now=now, most=most)
         if piece.lost is not None:
             assert not piece.spans
             assert piece.lost.start == gap.start
@@ -447,6 +471,8 @@ def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(vendor, now, bac
             pieces = covered(piece.spans)
             assert all(one[1] == two[0] for one, two in pairwise(pieces))
             until = pieces[-1][1]
+            if most is not None and len(piece.spans) > 1:
+                assert until - piece.spans[0].window.start <= most
             done += pieces
         assert until > gap.start, "every piece is progress"
         gap = Window(until, gap.end) if until < gap.end else None
