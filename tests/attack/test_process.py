@@ -147,6 +147,87 @@ def test_a_ledger_on_a_read_only_disk_is_refused_at_the_start(
         attack.tried("ledger on a read-only disk at the start")
 
 
+class FailingDisk:
+    """A disk of its own, which Linux makes read-only when it comes upon an error."""
+
+    def __init__(self, folder: Path) -> None:
+        self.image = folder / "disk.img"
+        self.path = folder / "disk"
+        self.path.mkdir()
+        self.image.write_bytes(bytes(16 * 2**20))
+        made = self._ran("mkfs.ext4", "-q", str(self.image)) and self._mounted()
+        if not made:
+            pytest.skip("only root may mount a disk, where there are loop devices")
+
+    def _ran(self, *command: str) -> bool:
+        if shutil.which(command[0]) is None:
+            return False
+        return subprocess.run(command, capture_output=True).returncode == 0
+
+    def _mounted(self) -> bool:
+        options = "loop,errors=remount-ro"
+        return self._ran("mount", "-o", options, str(self.image), str(self.path))
+
+    def fail(self) -> None:
+        """As ext4 does when it finds itself damaged: nothing can be written from now on."""
+        number = subprocess.run(
+            ["findmnt", "--noheadings", "--output", "SOURCE", str(self.path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        Path(f"/sys/fs/ext4/{Path(number).name}/trigger_fs_error").write_text("1")
+
+    def repair(self) -> None:
+        """What an administrator does: unmount, check, mount."""
+        subprocess.run(["umount", str(self.path)], check=True)
+        checked = subprocess.run(["fsck.ext4", "-p", str(self.image)], capture_output=True)
+        assert checked.returncode < 2, "neither whole nor corrected"
+        assert self._mounted()
+
+    def close(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.path)], check=True)
+
+
+@pytest.mark.timeout(300)
+def test_a_disk_that_becomes_read_only_is_survived(tmp_path: Path, attack: Attack) -> None:
+    """On a disk that failed what is shown stands, and the exporter answers; on the repaired disk,
+    the counters come to the truth.
+    """
+    with contextlib.closing(FailingDisk(tmp_path)) as disk:
+        rig = Rig(tmp_path, disk.path / "usage.db", ("millicast", "livepeer"))
+        with rig.serving():
+            rig.running.start()
+            eventually(lambda: polled(rig), "all was polled")
+            disk.fail()
+            fails_to_write(rig)
+            assert rig.running.stop() == 0
+            assert "Read-only file system" in refused(rig.running)
+            disk.repair()
+            rig.running.start()
+            rig.settle(attack)
+    attack.tried("ledger's disk becomes read-only")
+
+
+@pytest.mark.timeout(300)
+def test_a_ledger_that_may_not_be_written_for_a_while_is_survived(
+    tmp_path: Path, attack: Attack
+) -> None:
+    """Once it may be written again the counters come to the truth without a restart."""
+    with contextlib.closing(FailingDisk(tmp_path)) as disk:
+        rig = Rig(tmp_path, disk.path / "usage.db", ("millicast", "livepeer"))
+        with rig.serving():
+            rig.running.start()
+            eventually(lambda: polled(rig), "all was polled")
+            # Not its index, which is memory: Linux kills whoever writes to memory that it may not.
+            files = [f"{rig.ledger}", f"{rig.ledger}-wal"]
+            subprocess.run(["chattr", "+i", *files], check=True)
+            fails_to_write(rig)
+            subprocess.run(["chattr", "-i", *files], check=True)
+            rig.settle(attack)
+    attack.tried("ledger's files become read-only")
+
+
 def refused(exporter: Exporter) -> str:
     """What an exporter says that does not start; exit code 1 and no traceback."""
     began = exporter.log.stat().st_size if exporter.log.exists() else 0
