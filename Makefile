@@ -35,8 +35,8 @@ generate: .venv/.development ## write the files that are made from the code
 bench: .venv/.development ## measure
 	$(BIN)/python -m benchmarks
 
-soak: .venv/.development ## run the tests that take minutes
-	$(PYTEST) -m soak --timeout=0 $(ARGS)
+soak: .venv/.development ## run the tests that take minutes, and all attacks; about an hour
+	$(PYTEST) -m 'soak or attack' --timeout=0 --numprocesses=2 --dist=worksteal $(ARGS)
 
 build: .venv/.development ## build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation

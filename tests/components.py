@@ -44,6 +44,12 @@ def chromium() -> Path:
     return _program("chromium", "chromium", "chromium-browser", "google-chrome")
 
 
+def faketime() -> Path:
+    """The library that, loaded before a program, makes its clock another one."""
+    _program("faketime", "faketime")
+    return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
 def victoria_metrics() -> Path:
     """The single-node server."""
     return _program("victoria-metrics", "victoria-metrics")

@@ -8,7 +8,7 @@ counter showed and the truth.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ class Attack:
 
     name: str = ""
     tries: int = 0
-    errors: list[float] = field(default_factory=list)
+    worst: float | None = None
 
     def tried(self, name: str, count: int = 1) -> None:
         """The attack of this name was tried so often."""
@@ -31,7 +31,7 @@ class Attack:
 
     def compared(self, shown: float | None, truth: float | None) -> None:
         """A counter was held against the truth; None on either side is 0."""
-        self.errors.append(abs((shown or 0) - (truth or 0)))
+        self.worst = max(self.worst or 0, abs((shown or 0) - (truth or 0)))
 
 
 @pytest.fixture
@@ -39,8 +39,15 @@ def attack(request: pytest.FixtureRequest) -> Iterator[Attack]:
     """Where a test says what it tried; see `exporter`'s page on reliability for the table."""
     done = Attack()
     yield done
-    worst = max(done.errors) if done.errors else None
-    request.node.user_properties.append((KEY, [done.name, done.tries, worst]))
+    request.node.user_properties.append((KEY, [done.name, done.tries, done.worst]))
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that say what they tried."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "attack" in item.fixturenames:
+            item.add_marker(pytest.mark.attack)
 
 
 @dataclass(slots=True)
@@ -63,6 +70,8 @@ def rows(reports: Iterable[Any]) -> dict[str, Row]:
             if key != KEY:
                 continue
             name, tries, worst = value
+            if not name and report.nodeid not in failed:
+                continue  # it was skipped
             row = table.setdefault(name or report.nodeid, Row())
             row.tries += tries
             row.failures += report.nodeid in failed

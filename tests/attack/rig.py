@@ -36,19 +36,31 @@ class Clock:
     def __call__(self) -> float:
         return time.time() if self.stopped is None else self.stopped
 
+    def stop(self) -> None:
+        """It is this second from now on."""
+        self.stopped = float(int(self()))
+
 
 class Rig:
     """`folder` holds configuration and log, `ledger` is the path of the ledger."""
 
     def __init__(
-        self, folder: Path, ledger: Path, providers: tuple[str, ...], *, cadence: int = 1
+        self,
+        folder: Path,
+        ledger: Path,
+        providers: tuple[str, ...],
+        *,
+        cadence: int = 1,
+        polling: str = "delay: 0s",
+        clock: Clock | None = None,
     ) -> None:
         self.folder = folder
         self.ledger = ledger
         self.providers = providers
-        self.cadence = cadence
-        self.clock = Clock()
-        self.emulators = Emulators(World(streams=3, publish_seconds=1), clock=self.clock)
+        self.polling = f"cadence: {cadence}s, history: 3h, {polling}"
+        self.clock = Clock() if clock is None else clock
+        self.world = World(streams=3, publish_seconds=1)
+        self.emulators = Emulators(self.world, clock=self.clock)
         self.highest: dict[Key, float] = {}
         self.scrapes = 0
         self.exporter: Exporter | None = None
@@ -68,7 +80,7 @@ class Rig:
 
     def _configuration(self, address: str) -> str:
         lines = [
-            f"polling: {{cadence: {self.cadence}s, delay: 0s, history: 3h}}",
+            f"polling: {{{self.polling}}}",
             f"ledger: {{path: {self.ledger}}}",
             "accounts:",
         ]
@@ -165,7 +177,7 @@ class Rig:
     def settle(self, attack: Attack) -> None:
         """Stop the vendors' clock; the exporter comes to the truth, and stays at it."""
         self.emulators.faults.clear()
-        self.clock.stopped = float(int(time.time()))
+        self.clock.stop()
 
         def wrong() -> dict[Key, object]:
             page = self.scraped()

@@ -231,6 +231,9 @@ def other_key(key):
 
 
 class Histories(RuleBasedStateMachine):
+    def compare(self, shown, truth):
+        """For the table of attacks."""
+
     @initialize(limit=some.integers(0, 6))
     def begin(self, limit):
         self.folder = tempfile.TemporaryDirectory(prefix="ledger-", dir=MEMORY)
@@ -352,6 +355,7 @@ class Histories(RuleBasedStateMachine):
         series = self.series()
         assert series.keys() == self.model.counters.keys()
         for key, one in series.items():
+            self.compare(one.truth, self.model.truth(key))
             assert one.truth == self.model.truth(key), key
             assert one.exposed == self.model.counters[key].exposed, key
             assert (one.into is not None) == self.model.counters[key].folded
@@ -407,22 +411,32 @@ class Histories(RuleBasedStateMachine):
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-@pytest.mark.timeout(900)  # seconds on an idle machine, minutes on one that does much else
-def test_every_history_is_counted_exactly():
+def count_exactly(attack, *, histories, steps):
+    class Counted(Histories):
+        def __init__(self):
+            super().__init__()
+            attack.tried("histories of the ledger: any order, lateness, crash, restart, folding")
+
+        def compare(self, shown, truth):
+            attack.compared(shown, truth)
+
     run_state_machine_as_test(
-        Histories,
+        Counted,
         settings=settings(
-            max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=QUIET
+            max_examples=histories,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=QUIET,
         ),
     )
+
+
+@pytest.mark.timeout(900)  # seconds on an idle machine, minutes on one that does much else
+def test_every_history_is_counted_exactly(attack):
+    count_exactly(attack, histories=150, steps=20)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_ten_thousand_histories_are_counted_exactly():
-    run_state_machine_as_test(
-        Histories,
-        settings=settings(
-            max_examples=10_000, stateful_step_count=30, deadline=None, suppress_health_check=QUIET
-        ),
-    )
+def test_ten_thousand_histories_are_counted_exactly(attack):
+    count_exactly(attack, histories=10_000, steps=30)
