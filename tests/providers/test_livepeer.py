@@ -524,6 +524,14 @@ class TestPublicTotals:
             ),
         ]
 
+    def test_views_that_are_too_many_only_together_are_refused(self):
+        """Above 2^53 a scraper would read another number than was sent."""
+        most = {"viewCount": 2**52, "legacyViewCount": 2**52, "playtimeMins": 10}
+        views, _ = read(TOTALS, most).usage
+        assert views.amount == 2**53
+        with pytest.raises(SchemaError, match=r"viewCount \+ \$\.legacyViewCount"):
+            read(TOTALS, most | {"legacyViewCount": 2**52 + 1})
+
     @pytest.mark.parametrize("unknown", [{}, {"playtimeMins": None}])
     def test_no_playing_time_is_no_sample(self, unknown):
         answer = read(TOTALS, {"viewCount": 5} | unknown)
