@@ -21,9 +21,10 @@ from exporter.fetch import Fetched, Round
 from exporter.journal import Journal
 from exporter.ledger import Book, Ledger, Poll
 from exporter.model import DAY, Ask, Feed, Level, Measure, Request
+from exporter.own_metrics import LEDGER_REASON
 from exporter.schedule import next_tick
 from exporter.status import AccountStatus, FeedStatus
-from exporter.telemetry import LEDGER_REASON, AccountTelemetry, Telemetry
+from exporter.telemetry import AccountTelemetry, Telemetry
 from exporter.worker import Worker
 
 LONGEST_SLEEP_SECONDS = 30.0

@@ -9,15 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.errors import REASONS
 from exporter.exposition import Format
 from exporter.measures import CATALOGUE
-from exporter.telemetry import (
-    ACCOUNT_METRICS,
-    LEDGER_REASON,
-    OWN_METRICS,
-    PROCESS_METRICS,
-    RENDERED_AT_ONCE,
-    AccountTelemetry,
-    Telemetry,
-)
+from exporter.own_metrics import ACCOUNT_METRICS, LEDGER_REASON, OWN_METRICS, PROCESS_METRICS
+from exporter.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
 
 NOW = 1_704_067_200.0
 

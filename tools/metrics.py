@@ -9,7 +9,7 @@ from typing import Any, Final
 from exporter import providers
 from exporter.measures import CATALOGUE
 from exporter.model import Measure, Provider
-from exporter.telemetry import OWN_METRICS, OwnMetric
+from exporter.own_metrics import OWN_METRICS, OwnMetric
 
 _HEAD: Final = """\
 <!-- Made by `make generate` from the code. -->

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 import tools.dashboards  # noqa: F401  # silences what the package warns of when it is imported
 from exporter.measures import BY_NAME
-from exporter.telemetry import OWN_METRICS
+from exporter.own_metrics import OWN_METRICS
 from tests.grafana.documents import (
     DASHBOARDS,
     FOLDER,

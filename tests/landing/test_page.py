@@ -13,7 +13,7 @@ import pytest
 from exporter import advice
 from exporter.errors import REASONS
 from exporter.landing import content_security_policy, landing_page
-from exporter.telemetry import LEDGER_REASON
+from exporter.own_metrics import LEDGER_REASON
 from tests.landing.statuses import (
     HOUR,
     NOW,

@@ -12,7 +12,7 @@ import promql_parser
 import yaml
 
 from exporter.measures import CATALOGUE
-from exporter.telemetry import OWN_METRICS
+from exporter.own_metrics import OWN_METRICS
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules"

@@ -7,7 +7,7 @@ import promql_parser
 import pytest
 
 from exporter.errors import REASONS
-from exporter.telemetry import LEDGER_REASON
+from exporter.own_metrics import LEDGER_REASON
 from tests.rules.rulefiles import (
     COMPARISONS,
     Rule,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exporter import measures as m
-from exporter import telemetry as t
+from exporter import own_metrics as t
 from exporter.model import Measure
 from tools.dashboards.frame import Line, Section, dashboard
 from tools.dashboards.panels import (

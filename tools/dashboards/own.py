@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter import telemetry as t
+from exporter import own_metrics as t
 from tools.dashboards.frame import Line, Section, dashboard
 from tools.dashboards.panels import (
     AGE,

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from exporter.measures import STREAM_INFO
 from exporter.model import Measure
-from exporter.telemetry import OwnMetric
+from exporter.own_metrics import OwnMetric
 
 Metric: TypeAlias = Measure | OwnMetric
 
