@@ -17,9 +17,10 @@ from exporter.config.settings import Account, Polling
 from exporter.cost import Cost, estimate
 from exporter.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
 from exporter.exposition import AccountPage
-from exporter.fetch import Fetched, Round
+from exporter.fetch import Round
 from exporter.journal import Journal
 from exporter.ledger import Book, Ledger, Poll
+from exporter.merging import Fetched
 from exporter.model import DAY, Ask, Feed, Level, Measure, Request
 from exporter.own_metrics import LEDGER_REASON
 from exporter.schedule import next_tick

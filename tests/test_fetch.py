@@ -21,7 +21,7 @@ from exporter.errors import (
     TooLargeError,
     TooManyPagesError,
 )
-from exporter.fetch import KEPT_BYTES, Round
+from exporter.fetch import Round
 from exporter.model import (
     HOUR,
     LIFETIME_START,
@@ -35,6 +35,7 @@ from exporter.model import (
     Resolution,
     Usage,
 )
+from exporter.sharing import KEPT_BYTES
 
 BYTES = Measure("bytes_total", "counter", ("stream",), "Bytes.")
 VIEWS = Measure("views_total", "counter", ("stream",), "Views.")

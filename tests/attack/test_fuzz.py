@@ -23,9 +23,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config, providers, web
+from exporter.answers import printable, read_answer
 from exporter.errors import ConfigError, SchemaError
 from exporter.exposition import AccountPage, Format
-from exporter.fetch import Round, _printable, _read
+from exporter.fetch import Round
 from exporter.ledger import Ledger, Poll
 from exporter.measures import CATALOGUE
 from exporter.model import LARGEST_AMOUNT, Answer, Ask, Feed, Request, Span, Step, Window
@@ -250,7 +251,7 @@ def attack_parsers(numbers: range, folder: Path, attack: Attack) -> None:
         read = reads[number % len(reads)]
         body = spoilt(read.body, chance)
         try:
-            answer, _ = _read(read.feed, read.request, body, read.ask)
+            answer, _ = read_answer(read.feed, read.request, body, read.ask)
             check(answer)
             accepted += 1
             if accepted % 25 == 0:
@@ -273,7 +274,7 @@ def test_no_spoilt_answer_is_more_than_refused(tmp_path: Path, attack: Attack) -
 
 def test_a_name_with_line_ends_does_not_break_the_message_about_it() -> None:
     """What is said of an answer is one line, whatever names are in it."""
-    assert _printable("$.two\nlines\r\x1b[31m: not a row") == "$.two�lines��[31m: not a row"
+    assert printable("$.two\nlines\r\x1b[31m: not a row") == "$.two�lines��[31m: not a row"
 
 
 @pytest.mark.soak
