@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 
 from exporter.client import LARGE_BODIES, Authenticator, BearerAuth, TokenAuth, VendorClient
-from exporter.collector import Collector, Tools, configured_streams, discovery_feed
+from exporter.collector import Collector, configured_streams, discovery_feed
 from exporter.config import Account, AppCredential, Config, RemoteWrite, redacted
 from exporter.connections import Connection
 from exporter.credentials import Watched
@@ -24,6 +24,7 @@ from exporter.fast_lane import FastLane, factory
 from exporter.history.after_poll import AfterPoll
 from exporter.history.reconciliation import Reconciler
 from exporter.history.remote_write import RemoteWriter
+from exporter.keeping import Tools
 from exporter.ledger import Ledger
 from exporter.model import ClientCredentials, Request
 from exporter.publisher import Publisher

@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.asking import Questions, backlog_seconds, gap_piece, questions, stream_names
+from exporter.asking import Questions, backlog_seconds, questions, stream_names
+from exporter.catch_up import CatchUp
 from exporter.config.settings import Account, Polling
 from exporter.cost import Cost, estimate
 from exporter.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
 from exporter.exposition import AccountPage
 from exporter.fetch import Round
 from exporter.journal import Journal
-from exporter.ledger import Book, Ledger, Poll
+from exporter.keeping import LONGEST_SLEEP_SECONDS, Keeper, Tools
+from exporter.ledger import Book, Poll
 from exporter.merging import Fetched
-from exporter.model import DAY, Ask, Feed, Level, Measure, Request
+from exporter.model import Ask, Feed, Level, Request
 from exporter.own_metrics import LEDGER_REASON
+from exporter.progress import Progress
 from exporter.schedule import next_tick
-from exporter.status import AccountStatus, FeedStatus
-from exporter.telemetry import AccountTelemetry, Telemetry
-from exporter.worker import Worker
-
-LONGEST_SLEEP_SECONDS = 30.0
-"""The clock is looked at again after so long: it may have been set, or the machine suspended."""
+from exporter.status import AccountStatus
+from exporter.telemetry import AccountTelemetry
 
 Get = Callable[[Request, str, float], Awaitable[bytes]]
 """Fetches a request for a feed, not beyond an instant of the event loop's clock."""
@@ -41,36 +39,6 @@ class LookBack(Protocol):
     async def __call__(
         self, get: Callable[[Request, str], Awaitable[bytes]], /
     ) -> Sequence[Level]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all collectors share."""
-
-    ledger: Ledger
-    worker: Worker
-    telemetry: Telemetry
-    clock: Callable[[], float]
-    publish: Callable[[], Awaitable[None]]
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How a feed has fared since the start.
-
-    `most_seconds` is how much time is asked for at once, where more took too long.
-    """
-
-    feed: Feed
-    most_seconds: int | None = None
-    polled: bool = False
-    failing_since: float | None = None
-    reason: str | None = None
-    error: str | None = None
-
-    def ask_for_less(self) -> None:
-        """From now on; or what is too much for one poll would be too much for every one."""
-        self.most_seconds = (DAY if self.most_seconds is None else self.most_seconds) // 4
 
 
 class Collector:
@@ -106,20 +74,21 @@ class Collector:
         self._delay_seconds = delay_seconds
         self._retention_seconds = retention_seconds
         self._look_back_at = look_back
-        self._progress = [_Progress(feed) for feed in feeds]
+        self._progress = [Progress(feed) for feed in feeds]
         self._configured = configured_streams(account)
         self._found: tuple[str, ...] = ()
         self._journal = Journal(provider=account.provider.name, account=account.name)
+        self._keeper = Keeper(book=book, page=page, telemetry=telemetry, tools=tools)
+        self._catch_up = CatchUp(
+            keeper=self._keeper, journal=self._journal, telemetry=telemetry, clock=tools.clock
+        )
         self._cost: tuple[int, Cost] | None = None
         self._names_known = asyncio.Event()
-        self._due_changed = asyncio.Event()
-        self._next_due: float | None = None
         self._next_poll: float | None = None
         self._polling_now = False
         self.beat = tools.clock()
         for name, feed in book.feeds.items():
             telemetry.restored(name, polled_at=feed.polled_at, newest=feed.newest)
-        telemetry.series(page.series, len(book.folded))
 
     @property
     def ready(self) -> bool:
@@ -142,21 +111,9 @@ class Collector:
             requests_per_day=None if cost is None else cost.per_day,
             series=self.page.series,
             streams_folded=len(self._book.folded),
-            feeds=tuple(self._feed_status(progress) for progress in self._progress),
-        )
-
-    def _feed_status(self, progress: _Progress) -> FeedStatus:
-        state = self._book.feeds[progress.feed.name]
-        failing = progress.failing_since is not None
-        return FeedStatus(
-            name=progress.feed.name,
-            state="failing" if failing else "ok" if progress.polled else "waiting",
-            last_success=state.polled_at,
-            newest_data=state.newest,
-            failing_since=progress.failing_since,
-            reason=progress.reason,
-            error=progress.error,
-            backlog_seconds=backlog_seconds(state),
+            feeds=tuple(
+                progress.status(self._book.feeds[progress.feed.name]) for progress in self._progress
+            ),
         )
 
     # When.
@@ -164,7 +121,7 @@ class Collector:
     async def run(self) -> None:
         """Poll now, then at every tick, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._freshen())
+            group.create_task(self._keeper.freshen())
             while True:
                 await self.poll()
                 await self._sleep_until_tick()
@@ -186,26 +143,9 @@ class Collector:
                 continue
             await asyncio.sleep(min(left, LONGEST_SLEEP_SECONDS))
 
-    async def _freshen(self) -> None:
-        """Render what changes by itself: levels grow too old, counters are held no longer."""
-        while True:
-            self._due_changed.clear()
-            due = self._next_due
-            now = self._tools.clock()
-            if due is not None and due <= now:
-                await self.refresh()
-                continue
-            try:
-                async with asyncio.timeout(
-                    LONGEST_SLEEP_SECONDS if due is None else min(due - now, LONGEST_SLEEP_SECONDS)
-                ):
-                    await self._due_changed.wait()
-            except TimeoutError:
-                continue
-
     async def refresh(self) -> None:
         """Show what has become due."""
-        await self._show(())
+        await self._keeper.show()
 
     def _until_tick(self) -> float:
         """Seconds until shortly before the next tick."""
@@ -260,7 +200,7 @@ class Collector:
                 seconds=max(0.0, clock() - started),
             )
             spare = self._until_tick() if patience_seconds is None else patience_seconds
-            await self._fill_gaps(round_, until=clock() + spare)
+            await self._catch_up.fill(self._progress, round_, until=clock() + spare)
             await self._fold()
             await self._look_back(get)
             await self._estimate()
@@ -288,7 +228,7 @@ class Collector:
         finally:
             self._names_known.set()
 
-    async def _poll_feed(self, progress: _Progress, round_: Round, deadline: float) -> bool:
+    async def _poll_feed(self, progress: Progress, round_: Round, deadline: float) -> bool:
         feed = progress.feed
         clock = self._tools.clock
         started = clock()
@@ -321,12 +261,10 @@ class Collector:
         else:
             reason = failure.reason if isinstance(failure, PollError) else LEDGER_REASON
             self._journal.failed(feed.name, reason, str(failure), mistake)
-            progress.failing_since = progress.failing_since or now
-            progress.reason = reason
-            progress.error = str(failure)
+            progress.failed(reason, str(failure), now)
         progress.polled = True
         self.telemetry.poll(feed.name, seconds=max(0.0, now - started), failure=reason, at=started)
-        await self.refresh()
+        await self._keeper.show()
         return failure is None
 
     async def _names(self) -> None:
@@ -335,7 +273,7 @@ class Collector:
             async with asyncio.timeout(self._polling.cadence_seconds / 3):
                 await self._names_known.wait()
 
-    def _questions(self, progress: _Progress, now: int) -> Questions:
+    def _questions(self, progress: Progress, now: int) -> Questions:
         feed = progress.feed
         state = self._book.feeds[feed.name]
         known = stream_names(self._book, self._configured, now, polled_at=state.polled_at)
@@ -371,108 +309,15 @@ class Collector:
             named=_stream_labels(fetched),
         )
         try:
-            await self._record(poll)
+            await self._keeper.record(poll)
         finally:
-            await self._show((), feed=feed.name, fetched=fetched, at=float(at))
+            await self._keeper.show(feed=feed.name, fetched=fetched, at=float(at))
         for remark in fetched.remarks:
             self._journal.remark(feed.name, remark)
         if asked.lost is not None:
-            self._note_lost(feed, asked.lost.end - asked.lost.start)
+            self._catch_up.lost(feed, asked.lost.end - asked.lost.start)
 
-    async def _record(self, poll: Poll) -> None:
-        tools = self._tools
-
-        def work() -> None:
-            recorded = tools.ledger.record(self._book, poll)
-            self.page.render(recorded.changed, tools.clock())
-            state = self._book.feeds[poll.feed]
-            self.telemetry.recorded(
-                poll.feed,
-                newest=state.newest,
-                corrections=recorded.corrections,
-                late=recorded.late,
-                backlog=backlog_seconds(state),
-            )
-
-        try:
-            await tools.worker.run(work)
-        except LedgerWriteError:
-            tools.telemetry.ledger_write_failed()
-            raise
-
-    async def _show(
-        self,
-        measures: Sequence[Measure],
-        *,
-        feed: str | None = None,
-        fetched: Fetched | None = None,
-        at: float = 0.0,
-    ) -> None:
-        """Render levels and whatever is due, and publish the page."""
-        tools = self._tools
-
-        def work() -> None:
-            now = tools.clock()
-            changed = {*measures, *self.page.due(now)}
-            if feed is not None and fetched is not None:
-                changed |= self.page.set_levels(feed, fetched.levels, at=at)
-            self.page.render(changed, now)
-            self._next_due = self.page.next_due()
-            self.telemetry.series(self.page.series, len(self._book.folded))
-
-        await tools.worker.run(work)
-        self._due_changed.set()
-        await tools.publish()
-
-    # What was left out, and what is too old.
-
-    async def _fill_gaps(self, round_: Round, *, until: float) -> None:
-        """Fill in what outages left out, oldest first, for as long as there is time."""
-        for progress in self._progress:
-            if progress.failing_since is None and self._book.feeds[progress.feed.name].gaps:
-                try:
-                    await self._fill_gap(progress, round_, until)
-                except Exception as error:
-                    if isinstance(error, PollTimeoutError):
-                        progress.ask_for_less()
-                    # Whatever it is, it must not keep the feeds from being polled.
-                    self._journal.trouble(
-                        progress.feed.name,
-                        "gap",
-                        "what an outage left out is still missing; the next poll tries again",
-                        error,
-                    )
-
-    async def _fill_gap(self, progress: _Progress, round_: Round, until: float) -> None:
-        feed = progress.feed
-        clock = self._tools.clock
-        state = self._book.feeds[feed.name]
-        while clock() < until:
-            piece = gap_piece(feed, state, now=int(clock()), most_seconds=progress.most_seconds)
-            if piece is None:
-                return
-            window = piece.window
-            if not piece.asks:
-                await self._tools.worker.run(
-                    self._tools.ledger.give_up, self._book, feed.name, window
-                )
-                if piece.lost:
-                    self._note_lost(feed, window.end - window.start)
-                continue
-            fetched = await round_.fetch(feed, piece.asks)
-            await self._record(
-                Poll(
-                    feed=feed.name,
-                    at=int(clock()),
-                    usage=fetched.usage,
-                    events=fetched.events,
-                    advances=False,
-                    newest=fetched.newest,
-                    filled=window,
-                )
-            )
-            self._journal.catching_up(feed.name, backlog_seconds=backlog_seconds(state))
-            await self._show(())
+    # What follows from the ledger, and what is too old in it.
 
     async def _look_back(self, get: Callable[[Request, str], Awaitable[bytes]]) -> None:
         """Show what follows from the ledger as it is now."""
@@ -489,26 +334,16 @@ class Collector:
             )
             return
         self._journal.over("history", "history")
-        tools = self._tools
-
-        def work() -> None:
-            now = tools.clock()
-            self.page.render(self.page.set_levels("", levels, at=now), now)
-
-        await tools.worker.run(work)
-        await self._show(())
+        await self._keeper.show_levels(levels)
 
     async def _fold(self) -> None:
         """Fold buckets beyond the retention into the totals."""
         before = int(self._tools.clock()) - self._retention_seconds
         for progress in self._progress:
             try:
-                await self._tools.worker.run(
-                    self._tools.ledger.fold, self._book, progress.feed.name, before
-                )
+                await self._keeper.fold(progress.feed.name, before)
                 self._journal.over(progress.feed.name, "fold")
             except LedgerWriteError as error:
-                self._tools.telemetry.ledger_write_failed()
                 self._journal.trouble(
                     progress.feed.name,
                     "fold",
@@ -538,7 +373,7 @@ class Collector:
 
     # What people are told.
 
-    def _note_success(self, progress: _Progress, now: float) -> None:
+    def _note_success(self, progress: Progress, now: float) -> None:
         if progress.failing_since is not None:
             name = progress.feed.name
             self._journal.works_again(
@@ -546,11 +381,7 @@ class Collector:
                 failed_seconds=max(0.0, now - progress.failing_since),
                 backlog_seconds=backlog_seconds(self._book.feeds[name]),
             )
-        progress.failing_since = progress.reason = progress.error = None
-
-    def _note_lost(self, feed: Feed, seconds: int) -> None:
-        self.telemetry.lost(feed.name, seconds)
-        self._journal.lost(feed.name, seconds)
+        progress.succeeded()
 
 
 def configured_streams(account: Account) -> tuple[str, ...]:

@@ -1,0 +1,83 @@
+"""Fills in what outages of one account's feeds left out, after the current data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from exporter.asking import backlog_seconds, gap_piece
+from exporter.errors import PollTimeoutError
+from exporter.fetch import Round
+from exporter.journal import Journal
+from exporter.keeping import Keeper
+from exporter.ledger import Poll
+from exporter.model import Feed
+from exporter.progress import Progress
+from exporter.telemetry import AccountTelemetry
+
+
+class CatchUp:
+    """Oldest first, piece by piece, each piece written down by itself."""
+
+    def __init__(
+        self,
+        *,
+        keeper: Keeper,
+        journal: Journal,
+        telemetry: AccountTelemetry,
+        clock: Callable[[], float],
+    ) -> None:
+        self._keeper = keeper
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def fill(self, feeds: Iterable[Progress], round_: Round, *, until: float) -> None:
+        """Go on until nothing is left or the clock shows `until`; feeds that fail are left out."""
+        for progress in feeds:
+            if progress.failing_since is None and self._keeper.book.feeds[progress.feed.name].gaps:
+                try:
+                    await self._fill(progress, round_, until)
+                except Exception as error:
+                    if isinstance(error, PollTimeoutError):
+                        progress.ask_for_less()
+                    # Whatever it is, it must not keep the feeds from being polled.
+                    self._journal.trouble(
+                        progress.feed.name,
+                        "gap",
+                        "what an outage left out is still missing; the next poll tries again",
+                        error,
+                    )
+
+    async def _fill(self, progress: Progress, round_: Round, until: float) -> None:
+        feed = progress.feed
+        state = self._keeper.book.feeds[feed.name]
+        while self._clock() < until:
+            now = int(self._clock())
+            piece = gap_piece(feed, state, now=now, most_seconds=progress.most_seconds)
+            if piece is None:
+                return
+            window = piece.window
+            if not piece.asks:
+                await self._keeper.give_up(feed.name, window)
+                if piece.lost:
+                    self.lost(feed, window.end - window.start)
+                continue
+            fetched = await round_.fetch(feed, piece.asks)
+            await self._keeper.record(
+                Poll(
+                    feed=feed.name,
+                    at=int(self._clock()),
+                    usage=fetched.usage,
+                    events=fetched.events,
+                    advances=False,
+                    newest=fetched.newest,
+                    filled=window,
+                )
+            )
+            self._journal.catching_up(feed.name, backlog_seconds=backlog_seconds(state))
+            await self._keeper.show()
+
+    def lost(self, feed: Feed, seconds: int) -> None:
+        """So much of the feed's time is gone for good."""
+        self._telemetry.lost(feed.name, seconds)
+        self._journal.lost(feed.name, seconds)
