@@ -6,32 +6,26 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import httpx
-import uvicorn
 
-from exporter.client import LARGE_BODIES, Authenticator, BearerAuth, TokenAuth, VendorClient
-from exporter.collector import Collector, configured_streams, discovery_feed
-from exporter.config import Account, AppCredential, Config, RemoteWrite, redacted
-from exporter.connections import Connection
-from exporter.credentials import Watched
+from exporter.assembly import Parts, RunningAccount, assemble, authenticator_of
+from exporter.client import LARGE_BODIES, Authenticator
+from exporter.collector import Collector
+from exporter.config import Account, Config, RemoteWrite, redacted
 from exporter.errors import ExporterError, ServeError
-from exporter.exposition import AccountPage, Format, Page
-from exporter.fast_lane import FastLane, factory
-from exporter.history.after_poll import AfterPoll
-from exporter.history.reconciliation import Reconciler
+from exporter.exposition import Format, Page
 from exporter.history.remote_write import RemoteWriter
 from exporter.keeping import Tools
 from exporter.ledger import Ledger
-from exporter.model import ClientCredentials, Request
 from exporter.publisher import Publisher
-from exporter.schedule import hold_seconds, offset_seconds
+from exporter.schedule import hold_seconds
 from exporter.server import Server
+from exporter.serving import STOPPING_SECONDS, WebOptions, http_server
 from exporter.status import AccountStatus
-from exporter.telemetry import AccountTelemetry, RemoteWriteTelemetry, Telemetry
+from exporter.telemetry import RemoteWriteTelemetry, Telemetry
 from exporter.web import WebSecurity
 from exporter.worker import Worker
 
@@ -39,53 +33,6 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 900.0
 """How long a single poll may take that no other follows."""
-
-STOPPING_SECONDS = 3
-"""How long scrapes that are being answered may go on after the signal to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebOptions:
-    """What the command line says of the HTTP side."""
-
-    telemetry_path: str = "/metrics"
-    max_requests: int = 40
-    lifecycle: bool = False
-    created_timestamps: bool = False
-    security: WebSecurity | None = None
-
-
-@dataclass(slots=True)
-class _Running:
-    """One account's parts, and the task that polls it."""
-
-    collector: Collector
-    client: VendorClient
-    task: asyncio.Task[None] | None = None
-
-    def start(self, cadence_seconds: float) -> None:
-        """Begin to poll."""
-        self.task = asyncio.create_task(self._poll(min(cadence_seconds, 60)))
-
-    async def _poll(self, pause_seconds: float) -> None:
-        """Poll for ever: a mistake of ours in one round must not end the others."""
-        while True:
-            try:
-                await self.collector.run()
-            except Exception:
-                log.exception(
-                    "poll loop broke off; it begins anew",
-                    extra={"account": self.collector.account.name},
-                )
-                await asyncio.sleep(pause_seconds)
-
-    async def stop(self) -> None:
-        """End polling, in the middle of a poll, too."""
-        task, self.task = self.task, None
-        while task is not None and not task.done():
-            # Once may be lost among the errors of a poll that is failing just then.
-            task.cancel()
-            await asyncio.wait({task}, timeout=1)
 
 
 class Exporter:
@@ -110,15 +57,19 @@ class Exporter:
         self._worker = worker
         self._clock = clock
         self._created_timestamps = created_timestamps
-        self._transport = transport
         self._read_config = read_config
         self._telemetry = Telemetry(
             clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
         )
         self._publisher = Publisher(worker=worker, telemetry=self._telemetry)
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, RunningAccount] = {}
         self._reloading = asyncio.Lock()
-        self._large = asyncio.Semaphore(LARGE_BODIES)
+        self._parts = Parts(
+            Tools(ledger, worker, self._telemetry, clock, self._publisher.publish),
+            created_timestamps=created_timestamps,
+            transport=transport,
+            large=asyncio.Semaphore(LARGE_BODIES),
+        )
         self._serving = False
         self.remote_writer: RemoteWriter | None = None
         self._security: WebSecurity | None = None
@@ -202,26 +153,7 @@ class Exporter:
             lifecycle=web.lifecycle,
         )
         self._security = web.security
-        serving_config = uvicorn.Config(
-            server if web.security is None else web.security.wrap(server),
-            # Passwords, limits and headers of a web configuration need the usual way.
-            http=Connection  # type: ignore[arg-type]
-            if web.security is not None
-            else factory(FastLane(server, web.telemetry_path)),
-            ws="none",
-            loop="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=STOPPING_SECONDS,
-        )
-        serving_config.load()
-        if web.security is not None:
-            serving_config.ssl = web.security.ssl_context
-        http = _Uvicorn(serving_config)
+        http = http_server(server, web)
         self._serving = True
         for running in self._running.values():
             running.start(self._config.polling.cadence_seconds)
@@ -253,81 +185,18 @@ class Exporter:
 
         `appears_anew` is for an account that was not on the page a moment ago.
         """
-        config = self._config
-        polling = config.polling
-        telemetry = AccountTelemetry(
-            provider=account.provider.name,
-            account=account.name,
-            feeds=account.feeds,
-            cadence_seconds=polling.cadence_seconds,
-            created_timestamps=self._created_timestamps,
+        running = self._running[account.name] = await assemble(
+            account,
+            authenticator,
+            self._config,
+            self._parts,
+            reappears_after=0 if appears_anew else 2 * self._config.polling.cadence_seconds,
         )
-        client = VendorClient(
-            account=account.name,
-            provider=account.provider,
-            url=account.url,
-            auth=authenticator,
-            timeout_seconds=polling.timeout_seconds,
-            concurrency=polling.concurrency,
-            cadence_seconds=polling.cadence_seconds,
-            observe=telemetry,
-            transport=self._transport,
-            now=self._clock,
-            large=self._large,
-        )
-
-        async def get(request: Request, feed: str, deadline: float) -> bytes:
-            return await client.get(request, feed=feed, deadline=deadline)
-
-        book = await self._worker.run(
-            self._ledger.book,
-            account.provider.name,
-            account.name,
-            feeds=account.feeds,
-            stream_limit=config.limits.streams,
-            first_streams=configured_streams(account),
-            reappears_after=0 if appears_anew else 2 * polling.cadence_seconds,
-        )
-        page = AccountPage(
-            book,
-            level_seconds=2 * polling.cadence_seconds,
-            created_timestamps=self._created_timestamps,
-        )
-        await self._worker.run(page.render_all, self._clock())
-        feeds = account.provider.feeds(account.feeds, account.options)
-        collector = Collector(
-            account=account,
-            feeds=feeds,
-            discovery=discovery_feed(account),
-            get=get,
-            book=book,
-            page=page,
-            telemetry=telemetry,
-            tools=Tools(
-                self._ledger, self._worker, self._telemetry, self._clock, self._publisher.publish
-            ),
-            polling=polling,
-            delay_seconds=polling.delay_seconds
-            + offset_seconds(account.name, polling.cadence_seconds),
-            retention_seconds=config.ledger.retention_seconds,
-            look_back=AfterPoll(
-                ledger=self._ledger,
-                book=book,
-                worker=self._worker,
-                telemetry=telemetry,
-                clock=self._clock,
-                settling={feed.name: feed.settling for feed in feeds if feed.resolutions},
-                reconciler=Reconciler(feeds, self._ledger, book, self._worker, telemetry),
-            ),
-        )
-        running = self._running[account.name] = _Running(collector, client)
         if self._serving:
-            running.start(polling.cadence_seconds)
+            running.start(self._config.polling.cadence_seconds)
 
     async def _remove(self, name: str) -> None:
-        running = self._running.pop(name)
-        await running.stop()
-        await running.client.aclose()
+        await self._running.pop(name).close()
 
     async def _set_remote_write(self, settings: RemoteWrite | None) -> None:
         """Push there from now on, or nowhere. Raises before anything has changed."""
@@ -482,34 +351,3 @@ class Exporter:
     def now(self) -> float:
         """The time."""
         return self._clock()
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the command line."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-def authenticator_of(account: Account) -> Authenticator:
-    """How the account signs in; raises CredentialError when a credential cannot be read."""
-    credential = account.credential
-    if isinstance(credential, AppCredential):
-        ways = account.provider.authentication
-        path = next(way.path for way in ways if isinstance(way, ClientCredentials))
-        key, secret = Watched(credential.key), Watched(credential.secret)
-        _try(account, key)
-        _try(account, secret)
-        return TokenAuth(key=key, secret=secret, url=f"{account.auth_url}{path}")
-    token = Watched(credential.token)
-    _try(account, token)
-    return BearerAuth(token)
-
-
-def _try(account: Account, credential: Watched) -> None:
-    try:
-        credential.secret()
-    except ExporterError as error:
-        raise type(error)(f"account {account.name}: {error}") from error

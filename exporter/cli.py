@@ -22,7 +22,7 @@ from typing import TypeVar
 import uvloop
 
 from exporter import logs, options, providers
-from exporter.app import Exporter, WebOptions
+from exporter.app import Exporter
 from exporter.collector import configured_streams, discovery_feed
 from exporter.config import Config, load
 from exporter.cost import cost
@@ -31,6 +31,7 @@ from exporter.exposition import Format
 from exporter.healthcheck import check, health_url
 from exporter.listening import listen, shown_address
 from exporter.running import run
+from exporter.serving import WebOptions
 from exporter.web import WebSecurity
 from exporter.web import load as load_web
 

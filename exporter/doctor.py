@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from exporter.advice import ADVICE
-from exporter.app import authenticator_of
 from exporter.asking import questions
+from exporter.assembly import authenticator_of
 from exporter.client import VendorClient
 from exporter.collector import configured_streams
 from exporter.config import Account, Polling

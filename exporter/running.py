@@ -10,9 +10,10 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 
 from exporter import __version__, pauses
-from exporter.app import Exporter, WebOptions
+from exporter.app import Exporter
 from exporter.config import Config
 from exporter.connections import raise_descriptor_limit
+from exporter.serving import WebOptions
 from exporter.supervision import Supervisor, watchdog_interval
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.app import WebOptions
 from exporter.fast_lane import FastLane
 from exporter.listening import listen
+from exporter.serving import WebOptions
 from tests.simulation import Simulation
 
 ORDINARY = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
