@@ -1,0 +1,47 @@
+"""What one poll of one feed brings to the ledger, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from exporter.model import Event, Measure, Usage, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one successful poll of one feed brings: written in one transaction, or not at all.
+
+    `advances` is false for a piece of an old gap, which leaves the cursor alone. `gap` is left to
+    be filled later, `filled` is the part of an earlier one that this poll filled. `streams` are
+    all names that the feed is asked for from now on; `baseline_streams` those newly written into
+    the configuration. `began` and `streams_began` are the starts of the first windows of the feed
+    and of streams that are asked for the first time. `discovered` are names that the vendor's listing showed, `named` the ones
+    that levels carry, which come under the account's limit like any other.
+    """
+
+    feed: str
+    at: int
+    usage: Sequence[Usage] = ()
+    events: Sequence[Event] = ()
+    advances: bool = True
+    revisited: bool = False
+    resume: int | None = None
+    newest: int | None = None
+    gap: Window | None = None
+    filled: Window | None = None
+    streams: Sequence[str] | None = None
+    baseline_streams: frozenset[str] = frozenset()
+    began: int | None = None
+    streams_began: Mapping[str, int] = field(default_factory=dict)
+    discovered: Sequence[str] = ()
+    named: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a poll changed: the measures to render anew; buckets lowered; buckets that were late."""
+
+    changed: frozenset[Measure]
+    corrections: int = 0
+    late: int = 0
