@@ -23,10 +23,11 @@ import uvloop
 
 from exporter import logs, options, providers
 from exporter.app import Exporter
+from exporter.assembly import authenticator_of
 from exporter.collector import configured_streams, discovery_feed
-from exporter.config import Config, load
+from exporter.config import Config, durations, load
 from exporter.cost import cost
-from exporter.errors import ConfigError, ExporterError, ServeError
+from exporter.errors import ConfigError, CredentialError, ExporterError, ServeError
 from exporter.exposition import Format
 from exporter.healthcheck import check, health_url
 from exporter.listening import listen, shown_address
@@ -147,9 +148,13 @@ def _check_config(chosen: argparse.Namespace) -> int:
     for warning in config.warnings:
         print(f"warning: {warning}")
     polling = config.polling
-    print(
-        f"{config.path}: {len(config.accounts)} accounts, polled every {polling.cadence_seconds} s"
-    )
+    for account in config.accounts:
+        try:
+            authenticator_of(account)
+        except CredentialError as error:
+            print(f"warning: {error}; serve does not start without it")
+    every = durations.written(polling.cadence_seconds)
+    print(f"{config.path}: {len(config.accounts)} accounts, polled every {every}")
     total = 0
     for account in config.accounts:
         feeds = list(account.provider.feeds(account.feeds, account.options))

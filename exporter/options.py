@@ -61,9 +61,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.
     _Parser.environment = environment
     parser = _parser()
     words = list(arguments)
-    commands = _commands(parser)
+    known = _subparsers(parser).choices
     # `serve` is what is meant when no command is named, also before its flags.
-    if not words or (words[0] not in commands and words[0] not in ("-h", "--help", "--version")):
+    if not words or (words[0] not in known and words[0] not in ("-h", "--help", "--version")):
         words.insert(0, "serve")
     options = parser.parse_args(words)
     for name, choices in (("log_level", LEVELS), ("log_format", FORMATS)):
@@ -87,13 +87,19 @@ def _last_wins(options: argparse.Namespace, words: Sequence[str]) -> argparse.Na
     return options
 
 
-def _commands(parser: argparse.ArgumentParser) -> set[str]:
+def commands() -> dict[str, tuple[str, Sequence[argparse.Action]]]:
+    """Each command's help and its flags, as they are with no variable set; for the documentation."""
+    _Parser.environment = {}
+    subparsers = _subparsers(_parser())
+    helps = {action.dest: action.help or "" for action in subparsers._choices_actions}
     return {
-        name
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-        for name in action.choices
+        name: (helps[name], [one for one in parser._actions if one.option_strings])
+        for name, parser in subparsers.choices.items()
     }
+
+
+def _subparsers(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[_Parser]:
+    return next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,7 +148,9 @@ def _parser() -> argparse.ArgumentParser:
         help="label to add to each series, such as the job and instance of the scrape; repeatable",
     )
     export = commands.add_parser("export", help="the ledger's raw buckets, for a warehouse")
-    export.add_argument("--format", required=True, choices=("csv", "jsonl", "parquet"))
+    export.add_argument(
+        "--format", required=True, choices=("csv", "jsonl", "parquet"), help="form of the buckets"
+    )
     _add_history(export)
 
     demo = commands.add_parser("demo", help="everything on this machine: no account, no network")
@@ -210,7 +218,7 @@ def _add_history(parser: _Parser) -> None:
         help="also closed buckets that the vendor may still change",
     )
     parser.add_argument(
-        "--output", default="-", metavar="FILE", help="where to write (default: -, which is stdout)"
+        "--output", default="-", metavar="FILE", help="where to write (default: -; that is stdout)"
     )
 
 

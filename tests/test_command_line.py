@@ -104,8 +104,24 @@ def test_check_config_says_what_is_polled_and_what_it_costs(config: Path) -> Non
     """`check-config` lists every account with its feeds and its requests a day."""
     result = run("check-config", "--config.file", str(config))
     assert (result.returncode, result.stderr) == (0, "")
+    assert f"{config}: 4 accounts, polled every 1m\n" in result.stdout
     assert "live: millicast" in result.stdout
     assert "requests a poll" in result.stdout
+    assert "warning" not in result.stdout
+
+
+def test_check_config_warns_of_a_credential_that_cannot_be_read(
+    config: Path, tmp_path: Path
+) -> None:
+    """The configuration is right without it, but `serve` would not start; so it is exit 0."""
+    (tmp_path / "credential").unlink()
+    result = run("check-config", "--config.file", str(config))
+    assert (result.returncode, result.stderr) == (0, "")
+    for account in ("live", "processing", "vod", "studio"):
+        assert (
+            f"warning: account {account}: credential file {tmp_path / 'credential'}: cannot be read:"
+            " No such file or directory;" in result.stdout
+        )
 
 
 def test_ten_faults_are_ten_lines(tmp_path: Path) -> None:

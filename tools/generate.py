@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import configuration, kubernetes, metrics, provider_guide
+from tools import command_line, configuration, kubernetes, metrics, provider_guide
 from tools.dashboards.generated import FILES as DASHBOARDS
 
 ROOT = Path(__file__).parent.parent
 
 GENERATED: dict[str, Callable[[], str]] = {
+    "docs/command-line.md": command_line.documentation,
     "docs/configuration.md": configuration.documentation,
     "schema/config.schema.json": configuration.json_schema,
     "docs/metrics.md": metrics.documentation,
