@@ -25,7 +25,7 @@ from exporter import logs, options, providers
 from exporter.app import Exporter
 from exporter.assembly import authenticator_of
 from exporter.collector import configured_streams, discovery_feed
-from exporter.config import Config, durations, load
+from exporter.config import Account, Config, durations, load
 from exporter.cost import cost
 from exporter.errors import ConfigError, CredentialError, ExporterError, ServeError
 from exporter.exposition import Format
@@ -167,6 +167,11 @@ def _check_config(chosen: argparse.Namespace) -> int:
             delay_seconds=polling.delay_seconds,
         )
         total += price.per_day
+        for name in _idle(account):
+            print(
+                f"warning: account {account.name}: feed {name} asks for nothing: no setting of the"
+                " account names what to ask for"
+            )
         print(
             f"  {account.name}: {account.provider.name} at {account.url};"
             f" feeds {', '.join(account.feeds)}; {price.per_poll} requests a poll,"
@@ -176,6 +181,18 @@ def _check_config(chosen: argparse.Namespace) -> int:
         f"{total} requests a day at least; further pages of long lists and found streams add to it"
     )
     return _examine(config) if chosen.online else 0
+
+
+def _idle(account: Account) -> list[str]:
+    """The feeds that ask for nothing, because no names or ids are given nor looked up."""
+    streams = configured_streams(account)
+    looked_up = account.options.get("discover") is True
+    return [
+        feed.name
+        for feed in account.provider.feeds(account.feeds, account.options)
+        if not (feed.needs_streams and looked_up)
+        and not cost([feed], streams=streams, cadence_seconds=900, delay_seconds=0).per_poll
+    ]
 
 
 def _examine(config: Config) -> int:

@@ -124,6 +124,31 @@ def test_check_config_warns_of_a_credential_that_cannot_be_read(
         )
 
 
+def test_check_config_warns_of_feeds_that_ask_for_nothing(tmp_path: Path) -> None:
+    """A feed that needs names or ids is silent without them; one that looks them up is not."""
+    (tmp_path / "credential").write_text(SECRET)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"""\
+accounts:
+  - {{name: a, provider: livepeer, feeds: [usage, creators], credentials_file: {tmp_path}/credential}}
+  - {{name: b, provider: millicast, feeds: [streams], credentials_file: {tmp_path}/credential}}
+  - name: c
+    provider: millicast
+    feeds: [account, streams]
+    discover: false
+    credentials_file: {tmp_path}/credential
+"""
+    )
+    result = run("check-config", "--config.file", str(path))
+    assert result.returncode == 0
+    warned = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert [line.split(" asks for nothing")[0] for line in warned] == [
+        "warning: account a: feed creators",
+        "warning: account c: feed streams",
+    ]
+
+
 def test_ten_faults_are_ten_lines(tmp_path: Path) -> None:
     """A file with ten different faults is answered with all ten, each with file, line and key."""
     path = tmp_path / "config.yaml"
