@@ -75,6 +75,38 @@ def test_nothing_is_lost_when_killed_hundreds_of_times(tmp_path: Path, attack: A
         kill_again_and_again(rig, 300, attack)
 
 
+def stop_again_and_again(rig: Rig, times: int, attack: Attack) -> None:
+    chance = random.Random(times)
+    for _ in range(times):
+        rig.emulators.faults.clear()
+        for provider in rig.providers:
+            kind = chance.choice((*KINDS, "stall", "drip"))
+            rig.emulators.faults.set(provider, kind, times=chance.randint(1, 12))
+        rig.running.start()
+        rig.scraped()
+        time.sleep(chance.uniform(0, 2))
+        assert rig.running.stop() == 0
+        attack.tried("SIGTERM at a random moment, with faults on")
+    rig.running.start()
+    rig.settle(attack)
+    assert "Traceback" not in rig.running.log.read_text()
+
+
+@pytest.mark.timeout(300)
+def test_a_stop_in_mid_poll_is_clean(rig: Rig, attack: Attack) -> None:
+    """Whatever vendors do just then, SIGTERM ends the program with exit 0, and nothing is lost."""
+    stop_again_and_again(rig, 3, attack)
+
+
+@pytest.mark.soak
+def test_stops_in_mid_poll_are_clean_however_often(tmp_path: Path, attack: Attack) -> None:
+    """The same, with all vendors, fifty times."""
+    with Rig(
+        tmp_path, tmp_path / "usage.db", ("millicast", "dolby_media", "wowza", "livepeer")
+    ).serving() as rig:
+        stop_again_and_again(rig, 50, attack)
+
+
 # --- The disk -------------------------------------------------------------------------------------
 
 

@@ -77,8 +77,19 @@ def test_silent_and_half_open_connections_keep_nobody_out(
     """However many connect and say nothing, or begin a request and never end it, a scrape is
     answered, and the others are let go.
     """
+    keep_nobody_out(exporter, connections.MOST_CONNECTIONS + 200, attack)
+
+
+@pytest.mark.soak
+def test_thousands_of_silent_connections_keep_nobody_out(
+    exporter: Exporter, attack: Attack
+) -> None:
+    """The same, of five times as many."""
+    keep_nobody_out(exporter, 5 * connections.MOST_CONNECTIONS, attack)
+
+
+def keep_nobody_out(exporter: Exporter, count: int, attack: Attack) -> None:
     beginnings = (b"", b"G", b"GET /metrics HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ")
-    count = connections.MOST_CONNECTIONS + 200
     with contextlib.ExitStack() as stack:
         crowd = []
         for number in range(count):
