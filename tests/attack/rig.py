@@ -174,8 +174,11 @@ class Rig:
                 found[key] = amount / 1000 if "_seconds_total" in name else amount
         return found
 
-    def settle(self, attack: Attack) -> None:
-        """Stop the vendors' clock; the exporter comes to the truth, and stays at it."""
+    def settle(self, attack: Attack, patience: float = 30) -> None:
+        """Stop the vendors' clock; the exporter comes to the truth, and stays at it.
+
+        `patience` is how many seconds it may take.
+        """
         self.emulators.faults.clear()
         self.clock.stop()
 
@@ -189,7 +192,7 @@ class Rig:
             }
 
         with contextlib.suppress(AssertionError):
-            eventually(lambda: not wrong() and self.truth(), "all is exact", 30)
+            eventually(lambda: not wrong() and self.truth(), "all is exact", patience)
         page, truth = self.scraped(), self.truth()
         assert truth
         for key, value in truth.items():

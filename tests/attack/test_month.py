@@ -84,7 +84,9 @@ def live_on(rig: FastRig, days: int, attack: Attack) -> None:
             while rig.clock() < until:
                 time.sleep(0.05)
             rig.start()
-    rig.settle(attack)
+    # A vendor's answer within half a second is all that fits into a quarter of an hour, and a machine
+    # that does much else does not give one every time.
+    rig.settle(attack, patience=900)
     assert rig.scrapes > days * 20
     assert "Traceback" not in rig.running.log.read_text()
 
