@@ -64,13 +64,13 @@ def questions(
     now: int,
     history_seconds: int | None,
     cadence_seconds: int,
-    most_seconds: int | None = None,
+    short: bool = False,
 ) -> Questions:
     """The asks of the feed's next poll.
 
     Streams in step with the feed share its window. One that is new is asked for with all its
-    history, one that had been left for a while from where it was left. `most_seconds` bounds how
-    far back it reaches; not for streams, whose requests are as many for a short window.
+    history, one that had been left for a while from where it was left. A `short` poll leaves what
+    is not current for afterwards; not of streams, whose requests are as many for a short window.
     """
     names = tuple(streams) if feed.needs_streams else ()
     asked = names if feed.needs_streams else None
@@ -89,7 +89,7 @@ def questions(
             history=_most_history(feed) if history_seconds is None else history_seconds,
             cadence=cadence_seconds,
             newest=state.newest,
-            most=None if feed.needs_streams else most_seconds,
+            short=short and not feed.needs_streams,
         )
 
     common = planned_from(state.polled_at)

@@ -38,8 +38,6 @@ class CatchUp:
                 try:
                     await self._fill(progress, round_, until)
                 except Exception as error:
-                    if isinstance(error, PollTimeoutError):
-                        progress.ask_for_less()
                     # Whatever it is, it must not keep the feeds from being polled.
                     self._journal.trouble(
                         progress.feed.name,
@@ -51,10 +49,12 @@ class CatchUp:
     async def _fill(self, progress: Progress, round_: Round, until: float) -> None:
         feed = progress.feed
         state = self._keeper.book.feeds[feed.name]
+        first = True
         while self._clock() < until:
             now = int(self._clock())
             piece = gap_piece(feed, state, now=now, most_seconds=progress.most_seconds)
             if piece is None:
+                progress.most_seconds = None
                 return
             window = piece.window
             if not piece.asks:
@@ -62,7 +62,13 @@ class CatchUp:
                 if piece.lost:
                     self.lost(feed, window.end - window.start)
                 continue
-            fetched = await round_.fetch(feed, piece.asks)
+            try:
+                fetched = await round_.fetch(feed, piece.asks)
+            except PollTimeoutError:
+                if first:  # later ones had only what those before them left of the time
+                    progress.shorten_pieces()
+                raise
+            first = False
             await self._keeper.record(
                 Poll(
                     feed=feed.name,
@@ -70,6 +76,7 @@ class CatchUp:
                     usage=fetched.usage,
                     events=fetched.events,
                     advances=False,
+                    resume=fetched.resume,
                     newest=fetched.newest,
                     filled=window,
                 )

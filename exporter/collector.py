@@ -232,6 +232,8 @@ class Collector:
         feed = progress.feed
         clock = self._tools.clock
         started = clock()
+        loop = asyncio.get_running_loop()
+        allowed = deadline - loop.time()
         failure: PollError | LedgerWriteError | None = None
         mistake: Exception | None = None
         try:
@@ -254,11 +256,12 @@ class Collector:
                 self._names_known.set()
         now = clock()
         reason = None
-        if isinstance(failure, PollTimeoutError):
-            progress.ask_for_less()
         if failure is None:
+            progress.short = False
             self._note_success(progress, now)
         else:
+            # All the time was not enough; the next poll would only ask for more.
+            progress.short = deadline - loop.time() < allowed / 20
             reason = failure.reason if isinstance(failure, PollError) else LEDGER_REASON
             self._journal.failed(feed.name, reason, str(failure), mistake)
             progress.failed(reason, str(failure), now)
@@ -284,7 +287,7 @@ class Collector:
             now=now,
             history_seconds=self._polling.history_seconds,
             cadence_seconds=self._polling.cadence_seconds,
-            most_seconds=progress.most_seconds,
+            short=progress.short,
         )
 
     async def _keep(self, feed: Feed, fetched: Fetched, asked: Questions, at: int) -> None:
@@ -303,7 +306,7 @@ class Collector:
             gap=None if planned is None else planned.gap,
             streams=asked.streams,
             baseline_streams=frozenset(new),
-            began=None if planned is None else planned.start,
+            began=None if planned is None else planned.window.start,
             streams_began=asked.streams_began,
             discovered=(*fetched.streams, *(self._found if feed.needs_streams else ())),
             named=_stream_labels(fetched),

@@ -126,8 +126,11 @@ class _Walk:
     def _follow(self, step: _Step, requests: Iterable[Request]) -> None:
         """Go on in the same chain: its next page, or details of what it lists."""
         following = [_Step(request, step.ask, step.chain) for request in self._fresh(requests)]
-        path = step.request.path
-        self._pages += sum(one.request.path == path for one in following)
+        path, span = step.request.path, step.request.span
+        # Not details of what is listed, nor parts of what was asked for.
+        self._pages += sum(
+            one.request.path == path and one.request.span == span for one in following
+        )
         if self._pages >= MOST_PAGES:
             raise TooManyPagesError(f"{path}: no end after {MOST_PAGES:,} pages")
         self._waiting.extend(following)

@@ -12,17 +12,22 @@ from exporter.status import FeedStatus
 
 @dataclass(slots=True)
 class Progress:
-    """`most_seconds` is how much time is asked for at once, where more took too long."""
+    """How one feed fares.
+
+    Its polls are `short`, and pieces of its gaps at most `most_seconds` long, after more than that
+    took longer than there was time for.
+    """
 
     feed: Feed
+    short: bool = False
     most_seconds: int | None = None
     polled: bool = False
     failing_since: float | None = None
     reason: str | None = None
     error: str | None = None
 
-    def ask_for_less(self) -> None:
-        """From now on; or what is too much for one poll would be too much for every one."""
+    def shorten_pieces(self) -> None:
+        """A piece of a gap took too long; as it is, it would do so every time."""
         self.most_seconds = (DAY if self.most_seconds is None else self.most_seconds) // 4
 
     def failed(self, reason: str, error: str, now: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.model import DAY, Resolution, Span, Step, Window
 
@@ -103,11 +103,6 @@ class Plan:
     gap: Window | None
     revisit: bool
 
-    @property
-    def start(self) -> int:
-        """The earliest instant that is asked for, now or afterwards."""
-        return self.window.start if self.gap is None else min(self.gap.start, self.window.start)
-
 
 def plan(
     finest: Step,
@@ -121,21 +116,20 @@ def plan(
     history: int,
     cadence: int,
     newest: int | None = None,
-    most: int | None = None,
+    short: bool = False,
 ) -> Plan:
     """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
 
     The first poll ever reaches back by `history` (seconds). Later ones ask for every bucket that
     is open or closed less than `settling` ago, for those that earlier polls did not see settled,
     and once a day for the last 48 hours. What a long outage left out beyond a day is a gap, to be
-    filled after the current data. With `most`, so is everything beyond that many seconds: for a
+    filled after the current data. A `short` poll leaves everything so that is not current: for a
     vendor so slow that all of it does not fit into one poll.
     """
     end = finest.ceil(now + 1)
     current = finest.floor(now - settling)
     if polled_at is None:
-        whole = Window(finest.floor(now - history), end)
-        return Plan(*_newest_part(whole, finest, current, most), revisit=True)
+        return Plan(Window(finest.floor(now - history), end), None, revisit=True)
     # What came before the first poll's window is not counted, however late it is told.
     earliest = counted_from(began, newest=newest, now=now, finest=finest)
     end = max(end, finest.after(earliest))
@@ -149,10 +143,10 @@ def plan(
     revisit = finest is Step.HOUR and not fresh
     gap: Window | None = None
     back = finest.floor(now - REVISIT_SECONDS) if revisit else start
-    if most is not None:
-        whole = Window(max(earliest, min(start, back)), end)
-        window, gap = _newest_part(whole, finest, current, most)
-        start = window.start
+    if short:
+        start = max(earliest, min(start, back))
+        gap = Window(start, current) if start < current else None
+        start = current
     else:
         if current - start > DAY:
             gap = Window(start, current)
@@ -163,16 +157,6 @@ def plan(
     if resume is not None:
         start = min(start, finest.floor(resume))
     return Plan(Window(start, end), gap, revisit)
-
-
-def _newest_part(
-    whole: Window, finest: Step, current: int, most: int | None
-) -> tuple[Window, Window | None]:
-    """`whole` from `most` seconds before `current` on, and what lies before that."""
-    start = whole.start if most is None else max(whole.start, finest.floor(current - most))
-    if start == whole.start:
-        return whole, None
-    return Window(start, whole.end), Window(whole.start, start)
 
 
 def counted_from(began: int | None, *, newest: int | None, now: int, finest: Step) -> int:
@@ -196,11 +180,14 @@ def next_piece(
 ) -> Cover:
     """The oldest day of `gap`, or the oldest coarse bucket of it, as one piece of work.
 
-    With `most` a piece is no longer than that many seconds, if single requests are not.
+    With `most` neither a piece nor a request of it is longer than that many seconds, or than one
+    step.
 
     The cover's spans may be fewer than the gap needs; ask again for the rest. A part that is
     gone comes first, alone.
     """
+    if most is not None:
+        resolutions = [replace(one, longest=min(one.longest, most)) for one in resolutions]
     whole = cover(gap, resolutions, now=now, earliest=earliest)
     if whole.lost is not None:
         return Cover((), whole.lost)

@@ -33,7 +33,10 @@ from exporter.model import (
     Measure,
     Request,
     Resolution,
+    Span,
+    Step,
     Usage,
+    Window,
 )
 from exporter.sharing import KEPT_BYTES
 
@@ -296,6 +299,27 @@ async def test_lists_without_end_have_ten_thousand_pages_together():
     with pytest.raises(TooManyPagesError):
         await fetch(Each(first=first), vendor)
     assert len(vendor.asked) <= 10_000 + len(first)
+
+
+async def test_parts_of_what_was_asked_for_are_no_pages():
+    """A vendor that answers only single hours is asked for them by halves, of any window."""
+    hours = 12_000
+
+    def part(start, end):
+        return Request(
+            "/a", (("hours", f"{start}-{end}"),), span=Span(Window(start, end), Step.HOUR)
+        )
+
+    class Halves(SomeFeed):
+        def parse(self, request, body, ask):
+            window = request.span.window
+            middle = (window.start + window.end) // 2
+            if middle == window.start:
+                return Answer()
+            return Answer(follow=[part(window.start, middle), part(middle, window.end)])
+
+    fetched = await fetch(Halves(first=(part(0, hours),)))
+    assert fetched.requests == 2 * hours - 1
 
 
 async def test_many_first_requests_are_no_endless_list():

@@ -24,6 +24,9 @@ def advance(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> dict
             state["began"] = poll.began
         if poll.revisited:
             state["revisited_at"] = poll.at
+    elif poll.resume is not None:
+        # What an old gap shows as unfinished is to be asked for again, too.
+        state["resume"] = poll.resume if feed.resume is None else min(feed.resume, poll.resume)
     if poll.newest is not None and poll.newest > (feed.newest or 0):
         state["newest"] = poll.newest
     if state:

@@ -177,10 +177,11 @@ class Ledger:
     def fold(self, book: Book, feed_name: str, before: int) -> int:
         """Fold buckets that end at or before `before` into the totals; returns how many.
 
-        They are history no more, and later reports about that time are ignored. Totals stay.
+        They are history no more, and later reports about that time are ignored. Totals stay. Nothing
+        from the beginning of a gap on is folded: what fills it is yet to be counted.
         """
         feed = book.feeds[feed_name]
-        before = Step.DAY.floor(before)
+        before = Step.DAY.floor(min([before, *(gap.start for gap in feed.gaps)]))
         if before <= feed.folded_until:
             return 0
         with self._transaction() as connection:

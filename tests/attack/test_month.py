@@ -1,4 +1,4 @@
-"""A month in the life of the real process, whose clock runs a thousand times as fast."""
+"""A month in the life of the real process, whose clock runs two thousand times as fast."""
 
 from __future__ import annotations
 

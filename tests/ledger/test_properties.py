@@ -309,6 +309,8 @@ class Histories(RuleBasedStateMachine):
     )
     def fold(self, feed, days, statement):
         before = START + days * DAY + 3 * HOUR
+        # What fills a gap is yet to be counted, so nothing is folded from its beginning on.
+        before = min([before, *(gap.start for gap in self.book.feeds[feed].gaps)])
         held = {key: (one.truth, one.exposed) for key, one in self.series().items()}
         with failing(self.ledger, statement=statement) as disk:
             try:

@@ -353,6 +353,35 @@ def test_a_piece_of_an_old_gap_leaves_the_cursor_alone(ledger, book):
     assert (feed.polled_at, feed.resume, feed.streams) == (NOW, NOW - 60, {"a": None})
 
 
+def test_what_an_old_gap_shows_as_unfinished_is_asked_for_again(ledger, book):
+    def resume():
+        assert open_book(ledger).feeds["usage"].resume == book.feeds["usage"].resume
+        return book.feeds["usage"].resume
+
+    ledger.record(book, Poll(feed="usage", at=NOW))
+    ledger.record(book, Poll(feed="usage", at=NOW, advances=False, resume=NOW - 70 * HOUR))
+    assert resume() == NOW - 70 * HOUR
+    ledger.record(book, Poll(feed="usage", at=NOW, advances=False, resume=NOW - 60 * HOUR))
+    ledger.record(book, Poll(feed="usage", at=NOW, advances=False))
+    assert resume() == NOW - 70 * HOUR
+    ledger.record(book, Poll(feed="usage", at=NOW + 900, resume=NOW - 2 * HOUR))
+    assert resume() == NOW - 2 * HOUR
+
+
+def test_what_fills_a_gap_is_counted_however_old_it_is(ledger, book):
+    """Nothing of a time in which something is still missing is folded, and then ignored."""
+    gap = Window(NOW - 8 * DAY, NOW - 6 * DAY)
+    old = delivered(5, start=NOW - 9 * DAY)
+    ledger.record(book, Poll(feed="usage", at=NOW, usage=(old, delivered(1)), gap=gap))
+    assert ledger.fold(book, "usage", NOW - DAY) == 1
+    late = delivered(7, start=NOW - 7 * DAY)
+    ledger.record(book, Poll(feed="usage", at=NOW, advances=False, usage=(late,), filled=gap))
+    (series,) = book.shown(measures.DELIVERED_BYTES)
+    assert series.truth == 13
+    assert ledger.fold(book, "usage", NOW - DAY) == 1
+    assert series.truth == 13
+
+
 def test_a_stream_that_is_asked_for_no_more_is_left_where_it_was_last_asked_for(ledger, book):
     ledger.record(book, Poll(feed="usage", at=NOW, streams=("a", "b")))
     ledger.record(book, Poll(feed="usage", at=NOW + 900, streams=("a",)))
