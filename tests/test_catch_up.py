@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exporter.emulators import dolby_jobs
 from exporter.emulators.faults import Faults
 from exporter.emulators.world import World
 from exporter.model import Step
@@ -167,6 +169,43 @@ async def test_jobs_that_ended_in_an_outage_are_counted_afterwards(
         assert differences(grown, expected_growth_of_jobs(simulation, first, last)) == {}
         lost = own(simulation, "media_exporter_data_lost_seconds_total")
         assert lost == {"jobs": 0}
+
+
+async def test_jobs_that_outlast_an_outage_by_days_are_counted_when_they_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that began in an outage and still runs after it is watched until it ends, though it
+    began longer ago than any poll looks back.
+    """
+    ordinary = dolby_jobs.job
+
+    def job(path: str, hour: int, bits: int) -> dolby_jobs.Job:
+        """Before the outage none is left unfinished, or the polls would reach back to it."""
+        found = ordinary(path, hour, bits)
+        if hour < START:
+            return replace(found, completed=min(found.completed, int(START) * 1000))
+        if bits % 11 == 1 and found.started is not None:
+            return replace(found, completed=found.started + 70 * HOUR * 1000)
+        return found
+
+    monkeypatch.setattr(dolby_jobs, "job", job)
+    monkeypatch.setattr(dolby_jobs, "LONGEST_SECONDS", 80 * HOUR)
+    shown = []
+    for name, outage in (("out", 5 * DAY), ("there", 0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        options = {"dolby_media": {"feeds": ["jobs"]}}
+        simulation = Simulation(folder, providers=["dolby_media"], accounts=options)
+        began = simulation.now
+        async with simulation.running():
+            assert await simulation.poll()
+            simulation.now += outage
+            while simulation.now < began + 9 * DAY:
+                simulation.now += 12 * HOUR
+                assert await simulation.poll()
+            await simulation.settle()
+            shown.append(ended_jobs(simulation))
+    assert differences(*shown) == {}
 
 
 class Slow(Faults):
