@@ -11,6 +11,9 @@ from exporter.model import DAY, Resolution, Span, Step, Window
 REVISIT_SECONDS = 2 * DAY
 """How far back the look goes that is taken once a day."""
 
+LONGEST_REVISIT_SECONDS = 4 * DAY
+"""How far back it goes at most when an outage has put it off."""
+
 
 def offset_seconds(account: str, cadence_seconds: int) -> float:
     """A delay of its own for each account, so that many do not ask in the same second.
@@ -141,19 +144,24 @@ def plan(
     # A look that lies in the future was taken before the clock was set back.
     fresh = revisited_at is not None and 0 <= now - revisited_at < DAY
     revisit = finest is Step.HOUR and not fresh
+    near = current
+    if revisit:
+        near = max(earliest, min(current, finest.floor(now - REVISIT_SECONDS)))
+        # What was a day old at the last look back is older than two days after an outage.
+        seen = now - DAY if revisited_at is None or revisited_at > now else revisited_at
+        back = finest.floor(seen - REVISIT_SECONDS + DAY)
+        if near - back <= LONGEST_REVISIT_SECONDS - REVISIT_SECONDS:
+            near = max(earliest, min(near, start, back))
+            start = near
     gap: Window | None = None
-    back = finest.floor(now - REVISIT_SECONDS) if revisit else start
-    if short:
-        start = max(earliest, min(start, back))
-        gap = Window(start, current) if start < current else None
+    if short and start < current:
+        gap = Window(start, current)
         start = current
+    elif start < near and current - start > DAY:
+        gap = Window(start, near)
+        start = near
     else:
-        if current - start > DAY:
-            gap = Window(start, current)
-            start = current
-        if revisit:
-            start = max(earliest, min(start, back))
-            gap = Window(gap.start, start) if gap is not None and gap.start < start else None
+        start = min(start, near)
     if resume is not None:
         start = min(start, finest.floor(resume))
     return Plan(Window(start, end), gap, revisit)

@@ -369,6 +369,23 @@ def test_the_first_poll_of_a_slow_vendor_asks_for_all_the_history():
     assert found.gap is None
 
 
+@pytest.mark.parametrize("outage", [9 * HOUR, 30 * HOUR, 47 * HOUR])
+def test_a_look_back_that_an_outage_put_off_reaches_back_further(outage):
+    """Each bucket is asked for once more when it is at least a day old."""
+    start = at("2024-02-28T00:01")
+    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900)
+    looked_back = 0
+    for number in range(1 + 2 * 96 - 4):  # an hour before the next look back is due
+        looked_back = (
+            start + number * 900 if cursor.poll(start + number * 900).revisit else looked_back
+        )
+    now = start + 2 * DAY - HOUR + outage
+    found = cursor.poll(now)
+    assert found.revisit
+    assert found.gap is None
+    assert found.window.start == Step.HOUR.floor(looked_back - DAY)
+
+
 def test_of_a_slow_vendor_the_daily_look_back_is_left_for_afterwards():
     start = at("2024-03-01T00:20")
     cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=10 * DAY)

@@ -133,6 +133,25 @@ async def test_data_that_comes_a_day_late_is_counted(
     attack.tried("data that comes late")
 
 
+async def test_data_that_comes_a_day_late_is_counted_after_an_outage_too(
+    provider: str, tmp_path: Path, attack: Attack
+) -> None:
+    """What came while nobody asked is found, though it is older than two days by then."""
+    watch = Watch(tmp_path, provider, instant("2026-03-31T10:00:00"), attack)
+    simulation = watch.simulation
+    hour = instant("2026-03-31T11:00:00") - 61
+    simulation.world.late((provider,), hour, hour + HOUR, hour + 24 * HOUR)
+    async with simulation.running():
+        await watch.poll()
+        for _ in range(24):  # the look back is taken an hour before the data comes
+            simulation.now += HOUR
+            await watch.poll()
+        simulation.now += 40 * HOUR
+        await watch.poll()
+        await watch.exact()
+    attack.tried("data that comes late")
+
+
 async def test_revisions_up_are_followed_and_revisions_down_are_paid_back(
     provider: str, tmp_path: Path, attack: Attack
 ) -> None:
