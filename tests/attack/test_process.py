@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -37,13 +37,17 @@ def polled(rig: Rig) -> bool:
     )
 
 
+def trouble_every_vendor(rig: Rig, chance: random.Random, kinds: Sequence[str]) -> None:
+    """Each vendor's next few answers go wrong in a way of its own."""
+    rig.emulators.faults.clear()
+    for provider in rig.providers:
+        rig.emulators.faults.set(provider, chance.choice(kinds), times=chance.randint(1, 12))
+
+
 def kill_again_and_again(rig: Rig, times: int, attack: Attack) -> None:
     chance = random.Random(times)
     for _ in range(times):
-        rig.emulators.faults.clear()
-        for provider in rig.providers:
-            kind = chance.choice(KINDS)
-            rig.emulators.faults.set(provider, kind, times=chance.randint(1, 12))
+        trouble_every_vendor(rig, chance, KINDS)
         rig.running.start()
         lives_until = time.monotonic() + chance.uniform(0.05, 3)
         answered = False
@@ -78,10 +82,7 @@ def test_nothing_is_lost_when_killed_hundreds_of_times(tmp_path: Path, attack: A
 def stop_again_and_again(rig: Rig, times: int, attack: Attack) -> None:
     chance = random.Random(times)
     for _ in range(times):
-        rig.emulators.faults.clear()
-        for provider in rig.providers:
-            kind = chance.choice((*KINDS, "stall", "drip"))
-            rig.emulators.faults.set(provider, kind, times=chance.randint(1, 12))
+        trouble_every_vendor(rig, chance, (*KINDS, "stall", "drip"))
         rig.running.start()
         rig.scraped()
         time.sleep(chance.uniform(0, 2))
