@@ -116,38 +116,32 @@ async def test_data_that_comes_after_its_hour_has_closed_is_counted(
     attack.tried("data that comes late")
 
 
+@pytest.mark.parametrize(
+    ("late", "polled", "away"),
+    [
+        pytest.param(20 * HOUR, 46, 0, id="found-by-the-daily-look-back"),
+        # The look back is taken an hour before the data comes, the next one put off.
+        pytest.param(24 * HOUR, 24, 40 * HOUR, id="with-an-outage-before-the-next-look-back"),
+    ],
+)
 async def test_data_that_comes_a_day_late_is_counted(
-    provider: str, tmp_path: Path, attack: Attack
+    provider: str, late: int, polled: int, away: int, tmp_path: Path, attack: Attack
 ) -> None:
-    """Once a day the last two days are asked for again, so a day's delay is made up for."""
+    """Once a day the last two days are asked for again, and more after an outage, so a day's delay
+    is made up for.
+    """
     watch = Watch(tmp_path, provider, instant("2026-03-31T10:00:00"), attack)
     simulation = watch.simulation
     hour = instant("2026-03-31T11:00:00") - 61
-    simulation.world.late((provider,), hour, hour + HOUR, hour + 20 * HOUR)
+    simulation.world.late((provider,), hour, hour + HOUR, hour + late)
     async with simulation.running():
         await watch.poll()
-        for _ in range(46):
+        for _ in range(polled):
             simulation.now += HOUR
             await watch.poll()
-        await watch.exact()
-    attack.tried("data that comes late")
-
-
-async def test_data_that_comes_a_day_late_is_counted_after_an_outage_too(
-    provider: str, tmp_path: Path, attack: Attack
-) -> None:
-    """What came while nobody asked is found, though it is older than two days by then."""
-    watch = Watch(tmp_path, provider, instant("2026-03-31T10:00:00"), attack)
-    simulation = watch.simulation
-    hour = instant("2026-03-31T11:00:00") - 61
-    simulation.world.late((provider,), hour, hour + HOUR, hour + 24 * HOUR)
-    async with simulation.running():
-        await watch.poll()
-        for _ in range(24):  # the look back is taken an hour before the data comes
-            simulation.now += HOUR
+        if away:
+            simulation.now += away
             await watch.poll()
-        simulation.now += 40 * HOUR
-        await watch.poll()
         await watch.exact()
     attack.tried("data that comes late")
 
