@@ -1,0 +1,229 @@
+"""The feeds of views: of all, of single assets and streams, and since ever.
+
+An empty list means no data, never nobody: the vendor can switch its viewership off and answers
+`[]` from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+from msgspec import UNSET
+
+from exporter import measures, reading
+from exporter.errors import NotFoundError, PollError, SchemaError
+from exporter.model import (
+    HOUR,
+    LIFETIME_START,
+    LIFETIME_WIDTH,
+    Answer,
+    Ask,
+    Level,
+    Measure,
+    Request,
+    Step,
+    Usage,
+)
+from exporter.providers.livepeer.asking import ALL, BREAKDOWN, MINUTE, LivepeerFeed, hour_of, hourly
+from exporter.providers.livepeer.wire import Total, Views
+
+_VIEWS: Final = "/data/views/query"
+_CREATOR: Final = "/data/views/query/creator"
+_TOTAL: Final = "/data/views/query/total/"
+
+_VIEWS_DECODER: Final = msgspec.json.Decoder(list[Views])
+_TOTAL_DECODER: Final = msgspec.json.Decoder(Total)
+
+
+class Viewership(LivepeerFeed):
+    """Views and their quality by the hour: in all, and by playback id."""
+
+    name = "viewership"
+    measures = (
+        measures.VIEWS,
+        measures.VIEWING_SECONDS,
+        measures.EXITS_BEFORE_START,
+        measures.TIME_TO_FIRST_FRAME,
+        measures.REBUFFER_RATIO,
+        measures.PLAYBACK_ERROR_RATIO,
+        measures.STREAM_VIEWS,
+        measures.STREAM_VIEWING_SECONDS,
+    )
+
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        for span in ask.spans:
+            yield hourly(_VIEWS, span)
+            yield hourly(_VIEWS, span, (BREAKDOWN, "playbackId"))
+
+    def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
+        rows = _VIEWS_DECODER.decode(body)
+        if BREAKDOWN in dict(request.params):
+            return Answer(usage=self._by_stream(rows, request), remarks=_hollow(rows, request))
+        newest_complete = Step.HOUR.floor(ask.now) - HOUR
+        usage: list[Usage] = []
+        levels: list[Level] = []
+        for index, row in enumerate(rows):
+            path = f"$[{index}]"
+            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+            if start is None:
+                continue
+            usage += _viewed(
+                row, start, path, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
+            )
+            if row.exits_before_start is not None:
+                exits = reading.amount(
+                    row.exits_before_start,
+                    path=f"{path}.exitsBeforeStart",
+                    scale=measures.EXITS_BEFORE_START.resolution,
+                )
+                usage.append(Usage(measures.EXITS_BEFORE_START, (ALL,), start, HOUR, exits))
+            quality = self._quality(row, path)
+            if start == newest_complete:
+                levels += quality
+        return Answer(usage=usage, levels=levels, remarks=_hollow(rows, request))
+
+    @staticmethod
+    def _by_stream(rows: list[Views], request: Request) -> list[Usage]:
+        usage: list[Usage] = []
+        for index, row in enumerate(rows):
+            path = f"$[{index}]"
+            if row.playback_id is UNSET:
+                raise SchemaError(f"{path}: no 'playbackId' in an answer broken down by it")
+            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+            if start is not None:
+                labels = (ALL, reading.label(row.playback_id))
+                usage += _viewed(
+                    row,
+                    start,
+                    path,
+                    measures.STREAM_VIEWS,
+                    measures.STREAM_VIEWING_SECONDS,
+                    labels=labels,
+                )
+        return usage
+
+    @staticmethod
+    def _quality(row: Views, path: str) -> list[Level]:
+        """Means over the row's hour; null where the vendor saw too little to tell."""
+        found = (
+            (measures.TIME_TO_FIRST_FRAME, row.ttff_ms, "ttffMs", 1000),
+            (measures.REBUFFER_RATIO, row.rebuffer_ratio, "rebufferRatio", 1),
+            (measures.PLAYBACK_ERROR_RATIO, row.error_rate, "errorRate", 1),
+        )
+        return [
+            Level(
+                measure,
+                (ALL,),
+                reading.level(value, path=f"{path}.{key}") / parts,
+                merge="greatest",
+            )
+            for measure, value, key, parts in found
+            if value is not None
+        ]
+
+
+def _viewed(
+    row: Views,
+    start: int,
+    path: str,
+    views: Measure,
+    viewing_seconds: Measure,
+    *,
+    labels: tuple[str, ...],
+) -> list[Usage]:
+    """The views of `row` and, where the vendor knows it, how long they lasted."""
+    count = reading.amount(row.view_count, path=f"{path}.viewCount")
+    usage = [Usage(views, labels, start, HOUR, count)]
+    if row.playtime_mins is not None:
+        time = reading.amount(row.playtime_mins, path=f"{path}.playtimeMins", scale=MINUTE)
+        usage.append(Usage(viewing_seconds, labels, start, HOUR, time))
+    return usage
+
+
+def _hollow(rows: list[Views], request: Request) -> tuple[str, ...]:
+    """What to say of an empty list: it may be all that the vendor will ever answer."""
+    if rows:
+        return ()
+    return (
+        f"{request.path} answered with an empty list: no views in the window, or the vendor has"
+        " switched viewership off; nothing was recorded",
+    )
+
+
+class Creators(LivepeerFeed):
+    """Views of the assets and live streams that the account's settings name."""
+
+    name = "creators"
+    measures = (measures.STREAM_VIEWS, measures.STREAM_VIEWING_SECONDS)
+
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        for span in ask.spans:
+            for option, key in (("assets", "assetId"), ("live_streams", "streamId")):
+                for subject in self._ids(option):
+                    yield hourly(_CREATOR, span, (key, subject), subject=subject)
+
+    def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
+        rows = _VIEWS_DECODER.decode(body)
+        (subject,) = request.subjects
+        usage: list[Usage] = []
+        for index, row in enumerate(rows):
+            path = f"$[{index}]"
+            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+            if start is not None:
+                usage += _viewed(
+                    row,
+                    start,
+                    path,
+                    measures.STREAM_VIEWS,
+                    measures.STREAM_VIEWING_SECONDS,
+                    labels=(ALL, subject),
+                )
+        return Answer(usage=usage, remarks=_hollow(rows, request))
+
+    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
+        """An asset or stream that is gone says nothing about the others."""
+        return () if isinstance(error, NotFoundError) else super().refused(request, error)
+
+
+class PublicTotals(LivepeerFeed):
+    """Views since ever of the playback ids that the account's settings name."""
+
+    name = "public_totals"
+    measures = (measures.LIFETIME_VIEWS, measures.LIFETIME_VIEWING_SECONDS)
+    resolutions = ()
+    settling = 0
+
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        for subject in self._ids("playback_ids"):
+            yield Request(_TOTAL + quote(subject, safe=""), subjects=(subject,))
+
+    def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
+        total = _TOTAL_DECODER.decode(body)
+        if not total.view_count and not total.legacy_view_count and total.playtime_mins is None:
+            return Answer(
+                remarks=(
+                    f"{_TOTAL}… answered with no playing time and no views: the vendor may have"
+                    " switched viewership off; nothing was recorded",
+                )
+            )
+        views = reading.amount(total.view_count, path="$.viewCount")
+        if total.legacy_view_count is not None:  # before 2023, not part of viewCount
+            views += reading.amount(total.legacy_view_count, path="$.legacyViewCount")
+            reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many, either
+        found = [(measures.LIFETIME_VIEWS, views)]
+        if total.playtime_mins is not None:
+            time = reading.amount(total.playtime_mins, path="$.playtimeMins", scale=MINUTE)
+            found.append((measures.LIFETIME_VIEWING_SECONDS, time))
+        return Answer(
+            usage=[
+                Usage(measure, request.subjects, LIFETIME_START, LIFETIME_WIDTH, amount)
+                for measure, amount in found
+            ]
+        )
+
+    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
+        """A playback id that is gone says nothing about the others."""
+        return () if isinstance(error, NotFoundError) else super().refused(request, error)
