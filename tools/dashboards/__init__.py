@@ -1,8 +1,8 @@
 """The Grafana dashboards, written in Python; their JSON is generated and committed.
 
 `overview`, `streams`, `jobs` and `own` each hold one dashboard as rows of panels; `queries` turns
-metrics of the catalogue into PromQL, `panels` turns queries into panels, `frame` puts a dashboard
-around them.
+metrics of the catalogue into PromQL, `panels` turns queries into panels, `health` holds those that
+more than one dashboard shows, `frame` puts a dashboard around them.
 """
 
 from __future__ import annotations

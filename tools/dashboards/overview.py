@@ -6,6 +6,7 @@ from exporter import measures as m
 from exporter import own_metrics as t
 from exporter.model import Measure
 from tools.dashboards.frame import Line, Section, dashboard
+from tools.dashboards.health import exporter_up, feeds_failing, lost
 from tools.dashboards.panels import (
     AGE,
     BYTES,
@@ -32,11 +33,9 @@ from tools.dashboards.queries import (
     named,
     now,
     series,
-    target,
     top,
 )
 
-UP = {"1": ("Up", "green"), "0": ("Down", "red")}
 KEYS = {"provider": "Provider", "account": "Account"}
 STREAM_KEYS = {**KEYS, "name": "Name", "stream": "Stream"}
 TO_STREAM = {
@@ -115,91 +114,44 @@ def text() -> str:
 
 def _health() -> Line:
     waiting = f"(time() - {series(t.POLL_LAST_SUCCESS)}) / {series(t.POLL_INTERVAL)}"
-    return Line(
-        4,
-        (
-            (
-                3,
-                number(
-                    Words("Exporter", "Whether Prometheus could scrape every chosen exporter."),
-                    f"min({target('up')})",
-                    texts=UP,
-                ),
+    panels = (
+        exporter_up(),
+        feeds_failing(),
+        number(
+            Words(
+                "Cadences waited",
+                "Cadences since the last success of the feed that waited longest. Up to 1 is"
+                " as it should be, above 2 a poll was missed.",
             ),
-            (
-                3,
-                number(
-                    Words("Feeds failing", "Feeds whose newest poll failed."),
-                    f"sum(1 - {series(t.POLL_SUCCESS)})",
-                    steps={1: "red"},
-                ),
+            f"max({waiting})",
+            steps={2.5: "orange", 4.5: "red"},
+        ).decimals(1),
+        number(
+            Words("Polls failed in a day", "Polls that failed in the last 24 hours."),
+            grown(t.POLL_FAILURES, DAY),
+            steps={1: "orange"},
+        ).decimals(0),
+        number(
+            Words("Backlog", "Time left out by an outage that is still to be filled in."),
+            now(t.BACKLOG),
+            SECONDS,
+            steps={1: "orange"},
+        ),
+        lost(),
+        number(
+            Words(
+                "Streams live",
+                "Streams that are live now (Millicast).",
+                "No feed tells what is live",
             ),
-            (
-                3,
-                number(
-                    Words(
-                        "Cadences waited",
-                        "Cadences since the last success of the feed that waited longest. Up to 1 is"
-                        " as it should be, above 2 a poll was missed.",
-                    ),
-                    f"max({waiting})",
-                    steps={2.5: "orange", 4.5: "red"},
-                ).decimals(1),
-            ),
-            (
-                3,
-                number(
-                    Words("Polls failed in a day", "Polls that failed in the last 24 hours."),
-                    grown(t.POLL_FAILURES, DAY),
-                    steps={1: "orange"},
-                ).decimals(0),
-            ),
-            (
-                3,
-                number(
-                    Words("Backlog", "Time left out by an outage that is still to be filled in."),
-                    now(t.BACKLOG),
-                    SECONDS,
-                    steps={1: "orange"},
-                ),
-            ),
-            (
-                3,
-                number(
-                    Words(
-                        "Lost",
-                        "Time in the chosen range for which the vendor had purged its data before it"
-                        " could be asked for.",
-                    ),
-                    grown(t.DATA_LOST, RANGE),
-                    SECONDS,
-                    steps={1: "red"},
-                ),
-            ),
-            (
-                3,
-                number(
-                    Words(
-                        "Streams live",
-                        "Streams that are live now (Millicast).",
-                        "No feed tells what is live",
-                    ),
-                    now(m.STREAMS_LIVE),
-                ),
-            ),
-            (
-                3,
-                number(
-                    Words(
-                        "Viewers",
-                        "Viewers now, all accounts together.",
-                        "No feed tells who watches",
-                    ),
-                    now(m.VIEWERS),
-                ),
-            ),
+            now(m.STREAMS_LIVE),
+        ),
+        number(
+            Words("Viewers", "Viewers now, all accounts together.", "No feed tells who watches"),
+            now(m.VIEWERS),
         ),
     )
+    return Line(4, [(3, panel) for panel in panels])
 
 
 def _table_now() -> Panel:

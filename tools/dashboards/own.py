@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exporter import own_metrics as t
 from tools.dashboards.frame import Line, Section, dashboard
+from tools.dashboards.health import exporter_up, feeds_failing, lost
 from tools.dashboards.panels import (
     AGE,
     BYTES,
@@ -59,16 +60,8 @@ def text() -> str:
 
 def _state() -> Line:
     panels = (
-        number(
-            Words("Exporter", "Whether Prometheus could scrape every chosen exporter."),
-            f"min({target('up')})",
-            texts={"1": ("Up", "green"), "0": ("Down", "red")},
-        ),
-        number(
-            Words("Feeds failing", "Feeds whose newest poll failed."),
-            f"sum(1 - {series(t.POLL_SUCCESS)})",
-            steps={1: "red"},
-        ),
+        exporter_up(),
+        feeds_failing(),
         number(
             Words(
                 "Configuration",
@@ -97,16 +90,7 @@ def _state() -> Line:
             grown(t.LEDGER_WRITE_FAILURES, RANGE),
             steps={1: "red"},
         ).decimals(0),
-        number(
-            Words(
-                "Lost",
-                "Time in the chosen range for which the vendor had purged its data before it could"
-                " be asked for.",
-            ),
-            grown(t.DATA_LOST, RANGE),
-            SECONDS,
-            steps={1: "red"},
-        ),
+        lost(),
         number(
             Words(
                 "Streams folded",
