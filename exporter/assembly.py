@@ -86,13 +86,18 @@ async def assemble(
     """
     polling = config.polling
     tools = parts.tools
-    telemetry = AccountTelemetry(
-        provider=account.provider.name,
-        account=account.name,
-        feeds=account.feeds,
-        cadence_seconds=polling.cadence_seconds,
-        created_timestamps=parts.created_timestamps,
-    )
+    # An account that a reload changed goes on counting its polls where it was.
+    telemetry = tools.telemetry.account(account.provider.name, account.name)
+    if telemetry is None:
+        telemetry = AccountTelemetry(
+            provider=account.provider.name,
+            account=account.name,
+            feeds=account.feeds,
+            cadence_seconds=polling.cadence_seconds,
+            created_timestamps=parts.created_timestamps,
+        )
+    else:
+        telemetry.polls(account.feeds, cadence_seconds=polling.cadence_seconds)
     book = await tools.worker.run(
         tools.ledger.book,
         account.provider.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -57,11 +58,30 @@ class Registry:
         self._histograms[metric].labels(*labels).observe(value)
         self.changed = True
 
+    def keep_only(self, label: str, values: Iterable[str]) -> None:
+        """Forget every series whose `label` has another value than these."""
+        kept = set(values)
+        metrics = (self._gauges, self._counters, self._histograms)
+        for metric, held in chain.from_iterable(each.items() for each in metrics):
+            if label not in metric.labels:
+                continue
+            found = {
+                tuple(sample.labels[name] for name in metric.labels)
+                for family in held.collect()
+                for sample in family.samples
+                if sample.labels[label] not in kept
+            }
+            for labels in found:
+                held.remove(*labels)
+                self.changed = True
+
     def render(self) -> None:
         """Bring the blocks up to date."""
         self.changed = False
         for metric in self.registry.collect():
             if not metric.samples:
+                for blocks in self.blocks.values():
+                    blocks.pop(metric.name, None)
                 continue
             lines: list[str] = []
             created: list[str] = []

@@ -73,8 +73,13 @@ class AccountTelemetry:
         self.provider = provider
         self.account = account
         self.metrics = Registry(ACCOUNT_METRICS, created_timestamps=created_timestamps)
+        self.polls(feeds, cadence_seconds=cadence_seconds)
+
+    def polls(self, feeds: Sequence[str], *, cadence_seconds: float) -> None:
+        """These feeds are polled from now on, and no others."""
+        self.metrics.keep_only("feed", feeds)
         for feed in feeds:
-            labels = (provider, account, feed)
+            labels = (self.provider, self.account, feed)
             self.metrics.set(POLL_INTERVAL, cadence_seconds, *labels)
             # Alerts on their increase need them to be there before the first one.
             for counter in (POLLS, DATA_LOST, CORRECTIONS, LATE_BUCKETS, SETTLED_REVISED):
@@ -187,6 +192,13 @@ class Telemetry:
         self.process.set(BUILD_INFO, 1, __version__, platform.python_version())
         self.process.add(LEDGER_WRITE_FAILURES, 0)
         self.reloaded(successful=True)
+
+    def account(self, provider: str, account: str) -> AccountTelemetry | None:
+        """What is shown of that account."""
+        return next(
+            (one for one in self._accounts if (one.provider, one.account) == (provider, account)),
+            None,
+        )
 
     def set_accounts(self, accounts: Sequence[AccountTelemetry]) -> None:
         """Show these accounts from now on."""

@@ -133,6 +133,22 @@ def test_an_unchanged_account_is_left_alone(
     assert after >= before > 0
 
 
+def test_a_changed_account_goes_on_counting_its_polls(
+    exporter: Exporter, address: str, tmp_path: Path
+) -> None:
+    """What an account counts of itself begins anew with the process, not with a reload."""
+    polls = 'media_exporter_polls_total{provider="millicast",account="live",feed="account"}'
+    cadence = (
+        'media_exporter_poll_interval_seconds{provider="millicast",account="live",feed="account"}'
+    )
+    before = value(exporter, polls)
+    write(tmp_path, address, MILLICAST, LIVEPEER, cadence="3600s")
+    assert reload(exporter).status_code == 200
+    assert value(exporter, cadence) == 3600
+    assert before
+    eventually(lambda: (value(exporter, polls) or 0) > before, "the poll after the reload is added")
+
+
 def test_a_rotated_credential_is_taken_up(address: str, tmp_path: Path) -> None:
     """A credential file that changes is read again at the next poll, without a reload."""
     config = write(tmp_path, address, MILLICAST, cadence="2s")

@@ -213,6 +213,26 @@ def test_accounts_that_are_gone_are_not_shown(stand):
     assert 'account="account 1"' not in stand.text()
 
 
+def test_an_account_that_changed_goes_on_counting(stand):
+    account = stand.accounts[0]
+    busy(account)
+    shown = stand.text()
+    assert 'account="account 0",feed="viewers"' in shown
+    account.polls(["usage", "geo"], cadence_seconds=60)
+    assert stand.values("media_exporter_polls_total", account="account 0", feed="usage") == [1]
+    assert stand.values("media_exporter_polls_total", account="account 0", feed="geo") == [0]
+    assert stand.values("media_exporter_poll_interval_seconds", feed="usage") == [60, 900]
+    assert 'account="account 0",feed="viewers"' not in stand.text()
+
+
+def test_a_metric_without_any_series_left_is_not_shown():
+    stand = Stand(accounts=1)
+    busy(stand.accounts[0])
+    assert "media_exporter_backlog_seconds" in stand.text()
+    stand.accounts[0].polls(["viewers"], cadence_seconds=900)
+    assert "media_exporter_backlog_seconds" not in stand.text()
+
+
 def test_names_with_odd_characters_are_read_back():
     telemetry = Telemetry(clock=lambda: NOW, ledger_size=lambda: 0)
     name = 'a "b"\\\n\U0001f3a5'
