@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -50,6 +51,30 @@ def faketime() -> Path:
     return next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
+def systemd_analyze() -> Path:
+    """Judges units."""
+    return _program("systemd", "systemd-analyze")
+
+
+def buildah() -> Path:
+    """Builds images without a daemon."""
+    return _program("buildah", "buildah")
+
+
+def debootstrap() -> Path:
+    """Makes a Debian in a folder."""
+    return _program("debootstrap", "debootstrap")
+
+
+def kustomize() -> tuple[Path, str]:
+    """The command that renders a folder. Debian's is too old: it knows no `components`."""
+    ways = (("kustomize", "build"), ("kubectl", "kustomize"))
+    commands = [(found, verb) for name, verb in ways if (found := _found((name,)))]
+    if not commands:
+        _missing("neither kustomize nor kubectl (1.27 or newer) is there")
+    return commands[0]
+
+
 def victoria_metrics() -> Path:
     """The single-node server."""
     return _program("victoria-metrics", "victoria-metrics")
@@ -63,11 +88,14 @@ def _program(package: str, *names: str) -> Path:
         why = _install(package, names)
         path = _found(names)
     if path is None:
-        text = f"{names[0]} (Debian package {package}) is missing, {why}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(text, pytrace=False)
-        pytest.skip(text)
+        _missing(f"{names[0]} (Debian package {package}) is missing, {why}")
     return path
+
+
+def _missing(text: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(text, pytrace=False)
+    pytest.skip(text)
 
 
 def _found(names: tuple[str, ...]) -> Path | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from exporter.emulators.app import Emulators
 from exporter.emulators.faults import KINDS, PAGING, RETRY_AFTER
 from exporter.emulators.world import World
 from exporter.landing import landing_page
@@ -57,11 +58,13 @@ LARGE = frozenset({"big-body", "gzip-bomb"})
 OF_NUMBERS = frozenset({"wrong-types", "nan", "negative", "huge", "duplicate-keys"})
 """An answer without a number (or any plain member) in it is as good as before."""
 
+PAGED = [name for name, vendor in Emulators(World()).vendors.items() if vendor.paging]
+
 MOST_ATTEMPTS = 4
 
 
 def reason_of(provider: str, kind: str) -> str:
-    """As the contract has it; a secret that Millicast does not know is answered with 403."""
+    """A secret that Millicast does not know is answered with 403."""
     return "auth" if (provider, kind) == ("millicast", "403") else REASONS[kind]
 
 
@@ -278,6 +281,7 @@ async def test_what_is_left_out_or_comes_again_changes_nothing(matrix: Matrix) -
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("matrix", PAGED, indirect=True)
 async def test_pages_without_end_are_given_up(
     matrix: Matrix, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -285,9 +289,6 @@ async def test_pages_without_end_are_given_up(
     what other feeds say counts as ever.
     """
     simulation = matrix.simulation
-    vendor = simulation.emulators.vendors[matrix.provider]
-    if not vendor.paging:
-        pytest.skip("this vendor does not page")
     async with simulation.running():
         await matrix.succeed()
         simulation.faults.set(matrix.provider, "endless-pages")

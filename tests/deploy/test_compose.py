@@ -1,7 +1,6 @@
 """The compose files, by the compose specification's schema and by what they mount."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 import yaml
 
 from exporter import options
+from tests import components
 from tests.deploy.configurations import credential_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,10 +115,15 @@ def test_prometheus_here_differs_from_the_example_in_names_and_pace_alone():
     assert here == example
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 def test_prometheus_takes_its_configuration():
     checked = subprocess.run(
-        ["promtool", "check", "config", "--syntax-only", COMPOSE / "prometheus.yml"],
+        [
+            components.promtool(),
+            "check",
+            "config",
+            "--syntax-only",
+            COMPOSE / "prometheus.yml",
+        ],
         capture_output=True,
         text=True,
     )

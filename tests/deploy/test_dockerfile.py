@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from exporter import options
+from tests import components
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
@@ -121,15 +122,15 @@ exec chroot --userspec=65532:65532 "$root" /usr/bin/env -i "$@"
 @pytest.fixture(scope="module")
 def buildah(tmp_path_factory):
     """Runs buildah with a storage of its own."""
-    missing = [name for name in ("buildah", "debootstrap") if shutil.which(name) is None]
-    if missing or os.geteuid() != 0:
-        pytest.skip(f"needs root and {' and '.join(missing or ['nothing else'])}")
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a Debian in a folder")
+    program = components.buildah()
     folder = tmp_path_factory.mktemp("buildah")
     storage = ["--root", folder / "root", "--runroot", folder / "run", "--storage-driver", "vfs"]
 
     def run(*arguments):
         done = subprocess.run(
-            ["buildah", *storage, *arguments], capture_output=True, text=True, cwd=ROOT
+            [program, *storage, *arguments], capture_output=True, text=True, cwd=ROOT
         )
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
         return done.stdout.strip()
@@ -150,7 +151,7 @@ def image(buildah, tmp_path_factory):
     root = folder / "rootfs"
     packages = "--include=python3,python3-venv,ca-certificates"
     subprocess.run(
-        ["debootstrap", "--variant=minbase", packages, "bookworm", root],
+        [components.debootstrap(), "--variant=minbase", packages, "bookworm", root],
         check=True,
         capture_output=True,
     )

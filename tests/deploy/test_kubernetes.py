@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from exporter import options
+from tests import components
 from tests.deploy.configurations import credential_files
 from tests.deploy.kustomize import render
 
@@ -50,19 +50,10 @@ def test_every_object_of_kubernetes_own_is_valid_and_has_no_unknown_field(folder
             kubernetes_validate.validate(one, version, strict=True)
 
 
-def kustomize():
-    """The command that renders a folder, if this machine has one."""
-    if shutil.which("kustomize"):
-        return ["kustomize", "build"]
-    if shutil.which("kubectl"):
-        return ["kubectl", "kustomize"]
-    return None
-
-
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: path.name)
-@pytest.mark.skipif(kustomize() is None, reason="neither kustomize nor kubectl is installed")
 def test_kustomize_makes_what_these_tests_look_at(folder):
-    rendered = subprocess.run([*kustomize(), folder], capture_output=True, text=True, check=True)
+    command = [*components.kustomize(), folder]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True)
     # The hash that follows the configuration's name, there and where it is referred to.
     hashed = re.compile(r"^( *name: media-usage-exporter)-[0-9a-z]{10}$", re.MULTILINE)
     theirs = list(yaml.safe_load_all(hashed.sub(r"\1", rendered.stdout)))

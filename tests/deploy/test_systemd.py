@@ -1,13 +1,12 @@
 """The unit, by systemd's own judgement."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from exporter import options
+from tests import components
 from tests.deploy.configurations import credential_files
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,14 +23,11 @@ def settings(key):
 
 @pytest.fixture
 def analyze():
-    """Runs systemd-analyze; a machine that tests for others must have it."""
-    if shutil.which("systemd-analyze") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("systemd-analyze is missing; on Debian: apt-get install systemd")
-        pytest.skip("systemd-analyze is not installed")
+    """Runs systemd-analyze."""
+    program = components.systemd_analyze()
 
     def run(*arguments):
-        return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
+        return subprocess.run([program, *arguments], capture_output=True, text=True)
 
     return run
 
