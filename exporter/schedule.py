@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from exporter.model import DAY, Resolution, Span, Step, Window
 
@@ -56,7 +57,15 @@ def cover(
     bucket stands in for all the finer ones in it, but not before `earliest`: what came before is
     not counted, and a bucket cannot be taken in part. What no resolution reaches is `lost`.
     """
-    spans: list[Span] = []
+    segments, lost = _segments(window, resolutions, now=now, earliest=earliest)
+    return Cover(tuple(_cut(segments)), lost)
+
+
+def _segments(
+    window: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int
+) -> tuple[list[tuple[Window, Resolution]], Window | None]:
+    """The windows for which each resolution is the one to ask in, oldest first, and what is gone."""
+    segments: list[tuple[Window, Resolution]] = []
     finest = resolutions[0].step
     end = finest.ceil(window.end)
     start = window.start
@@ -73,29 +82,24 @@ def cover(
                 boundary = step.ceil(oldest)  # the coarser bucket will not be asked for
             reached = max(reached, boundary)
         if reached < end:
-            spans.extend(_cut(Window(reached, step.ceil(end)), resolution))
+            segments.append((Window(reached, step.ceil(end)), resolution))
             end = reached
         if end <= start:
-            return Cover(tuple(sorted(spans, key=_start)))
-    return Cover(tuple(sorted(spans, key=_start)), lost=Window(start, end))
+            return segments[::-1], None
+    return segments[::-1], Window(start, end)
 
 
-def _start(span: Span) -> int:
-    return span.window.start
-
-
-def _cut(window: Window, resolution: Resolution) -> list[Span]:
-    """`window` in pieces of whole steps, each at most `longest` (but at least one step)."""
-    step = resolution.step
-    spans: list[Span] = []
-    start = window.start
-    while start < window.end:
-        end = step.after(start)
-        while end < window.end and step.after(end) - start <= resolution.longest:
-            end = step.after(end)
-        spans.append(Span(Window(start, end), step))
-        start = end
-    return spans
+def _cut(segments: Iterable[tuple[Window, Resolution]]) -> Iterator[Span]:
+    """Each window in pieces of whole steps, at most `longest` long (but at least one step)."""
+    for window, resolution in segments:
+        step = resolution.step
+        start = window.start
+        while start < window.end:
+            end = step.after(start)
+            while end < window.end and step.after(end) - start <= resolution.longest:
+                end = step.after(end)
+            yield Span(Window(start, end), step)
+            start = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +200,12 @@ def next_piece(
     """
     if most is not None:
         resolutions = [replace(one, longest=min(one.longest, most)) for one in resolutions]
-    whole = cover(gap, resolutions, now=now, earliest=earliest)
-    if whole.lost is not None:
-        return Cover((), whole.lost)
+    segments, lost = _segments(gap, resolutions, now=now, earliest=earliest)
+    if lost is not None:
+        return Cover((), lost)
+    # No further than needed: a gap may be years long, and is cut anew for each of its pieces.
+    spans = _cut(segments)
+    oldest = next(spans)
     longest = DAY if most is None else most
-    until = max(whole.spans[0].window.end, whole.spans[0].window.start + longest)
-    return Cover(tuple(span for span in whole.spans if span.window.end <= until))
+    until = max(oldest.window.end, oldest.window.start + longest)
+    return Cover((oldest, *takewhile(lambda span: span.window.end <= until, spans)))
