@@ -16,7 +16,7 @@ demo: .venv/.runtime ## the whole product on this machine: no account, no networ
 	$(BIN)/python -m exporter demo
 
 test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
-	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile $(ARGS)
+	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/.development ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from exporter.measures import BY_NAME
 from tests.components import prometheus, promtool
 from tests.processes import Exporter, Prometheus, eventually, vendors
 
-CADENCE_SECONDS = 5
+CADENCE_SECONDS = 3
 HISTORY_HOURS = 2
 HOUR = 3600
 DAY = 24 * HOUR
