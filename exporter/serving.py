@@ -17,6 +17,10 @@ STOPPING_SECONDS = 3
 """How long scrapes that are being answered may go on after the signal to stop."""
 
 
+IDLE_SECONDS = 75
+"""How long a connection may wait for its next request: longer than most scrape intervals."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebOptions:
     """What the command line says of the HTTP side."""
@@ -43,7 +47,7 @@ def http_server(server: Server, web: WebOptions) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=75,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=STOPPING_SECONDS,
     )
     config.load()

@@ -185,7 +185,7 @@ def test_sigterm_in_the_middle_of_a_poll_stops_cleanly(
 
 
 def test_the_service_manager_is_told(address: str, tmp_path: Path) -> None:
-    """systemd hears of the start, is kept assured, and hears of the end."""
+    """systemd hears of the start, is kept assured, and hears of a reload and of the end."""
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(path))
@@ -196,6 +196,12 @@ def test_the_service_manager_is_told(address: str, tmp_path: Path) -> None:
             assert manager.recv(4096).startswith(b"READY=1")
             assert manager.recv(4096) == b"WATCHDOG=1"
             eventually(lambda: exporter.answers("/-/healthy"), "it serves")
+            assert exporter.process is not None
+            exporter.process.send_signal(signal.SIGHUP)
+            for message in (b"RELOADING=1", b"READY=1"):
+                heard = b""
+                while not heard.startswith(message):
+                    heard = manager.recv(4096)
             assert exporter.stop() == 0
             heard = b""
             while b"STOPPING=1" not in heard:

@@ -1,11 +1,14 @@
 """What systemd hears, on a real datagram socket."""
 
+import asyncio
 import os
 import socket
 import time
+from typing import Any
 
 import pytest
 
+from exporter import running
 from exporter.supervision import Supervisor, watchdog_interval
 
 PROCESS = 4711
@@ -77,3 +80,24 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_asks_and_only_by_whom_it_watch
     environment, seconds
 ):
     assert watchdog_interval(environment, PROCESS) == seconds
+
+
+async def test_the_watchdog_is_fed_only_while_the_poll_loops_move():
+    problems = [None, "stuck", None]
+    heard = []
+
+    class Loops:
+        def healthy(self):
+            return problems.pop()
+
+    class Manager:
+        def alive(self):
+            heard.append(len(problems))
+            if len(heard) == 2:
+                raise asyncio.CancelledError
+
+    manager: Any = Manager()
+    exporter: Any = Loops()
+    with pytest.raises(asyncio.CancelledError):
+        await running._assure(manager, exporter, 0)
+    assert heard == [2, 0]
