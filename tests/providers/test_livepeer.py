@@ -567,3 +567,10 @@ class TestPublicTotals:
         document = {"viewCount": 1, "legacyViewCount": 1, "playtimeMins": 1}
         with pytest.raises(SchemaError, match=rf"\$\.{key}"):
             read(TOTALS, document | {key: -1})
+
+
+@pytest.mark.parametrize("feed", [REALTIME, VIEWERSHIP, USAGE], ids=lambda feed: feed.name)
+def test_a_route_that_is_gone_is_a_failure(feed):
+    """Nobody named anything there that could be gone by itself."""
+    for request in feed.requests(ASK):
+        assert feed.refused(request, NotFoundError("404")) is None
