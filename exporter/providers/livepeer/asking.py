@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from exporter import measures, reading
-from exporter.errors import InvalidRequestError, PollError, TooLargeError
+from exporter.errors import InvalidRequestError, NotFoundError, PollError, TooLargeError
 from exporter.model import (
     DAY,
     HOUR,
@@ -100,7 +100,12 @@ class LivepeerFeed(ABC):
         """See `Feed`."""
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """Ask for half as many hours at a time, where that is the remedy; an hour stands."""
+        """What to ask instead: half as many hours, where that is the remedy; an hour stands.
+
+        Nothing for an asset, stream or playback id that is gone: it says nothing about the others.
+        """
+        if isinstance(error, NotFoundError) and request.subjects:
+            return ()
         if isinstance(error, InvalidRequestError | TooLargeError) and request.span is not None:
             return halves(request) or None
         return None

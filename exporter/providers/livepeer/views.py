@@ -6,7 +6,7 @@ An empty list means no data, never nobody: the vendor can switch its viewership 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from exporter import measures, reading
-from exporter.errors import NotFoundError, PollError, SchemaError
+from exporter.errors import SchemaError
 from exporter.model import (
     HOUR,
     LIFETIME_START,
@@ -92,17 +92,7 @@ class Viewership(LivepeerFeed):
             path = f"$[{index}]"
             if row.playback_id is UNSET:
                 raise SchemaError(f"{path}: no 'playbackId' in an answer broken down by it")
-            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
-            if start is not None:
-                labels = (ALL, reading.label(row.playback_id))
-                usage += _viewed(
-                    row,
-                    start,
-                    path,
-                    measures.STREAM_VIEWS,
-                    measures.STREAM_VIEWING_SECONDS,
-                    labels=labels,
-                )
+            usage += _stream_viewed(row, reading.label(row.playback_id), request, path)
         return usage
 
     @staticmethod
@@ -143,6 +133,21 @@ def _viewed(
     return usage
 
 
+def _stream_viewed(row: Views, stream: str, request: Request, path: str) -> list[Usage]:
+    """What `row` says of one stream; nothing where its hour was not asked for."""
+    start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+    if start is None:
+        return []
+    return _viewed(
+        row,
+        start,
+        path,
+        measures.STREAM_VIEWS,
+        measures.STREAM_VIEWING_SECONDS,
+        labels=(ALL, stream),
+    )
+
+
 def _hollow(rows: list[Views], request: Request) -> tuple[str, ...]:
     """What to say of an empty list: it may be all that the vendor will ever answer."""
     if rows:
@@ -168,24 +173,12 @@ class Creators(LivepeerFeed):
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         rows = _VIEWS_DECODER.decode(body)
         (subject,) = request.subjects
-        usage: list[Usage] = []
-        for index, row in enumerate(rows):
-            path = f"$[{index}]"
-            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
-            if start is not None:
-                usage += _viewed(
-                    row,
-                    start,
-                    path,
-                    measures.STREAM_VIEWS,
-                    measures.STREAM_VIEWING_SECONDS,
-                    labels=(ALL, subject),
-                )
+        usage = [
+            found
+            for index, row in enumerate(rows)
+            for found in _stream_viewed(row, subject, request, f"$[{index}]")
+        ]
         return Answer(usage=usage, remarks=_hollow(rows, request))
-
-    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """An asset or stream that is gone says nothing about the others."""
-        return () if isinstance(error, NotFoundError) else super().refused(request, error)
 
 
 class PublicTotals(LivepeerFeed):
@@ -223,7 +216,3 @@ class PublicTotals(LivepeerFeed):
                 for measure, amount in found
             ]
         )
-
-    def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """A playback id that is gone says nothing about the others."""
-        return () if isinstance(error, NotFoundError) else super().refused(request, error)
