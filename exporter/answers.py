@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 
 import msgspec
 
@@ -16,6 +17,7 @@ def read_answer(
     feed: Feed, request: Request, body: bytes, ask: Ask
 ) -> tuple[Answer, dict[Bucket, Usage]]:
     """One answer, and its usage with rows of the same bucket summed."""
+    body = body.removeprefix(BOM_UTF8)  # RFC 8259, 8.1: may be ignored
     try:
         refuse_repeated_keys(body)
         answer = feed.parse(request, body, ask)

@@ -185,3 +185,9 @@ def gap_piece(
 def backlog_seconds(state: FeedState) -> int:
     """How much time is still to be filled in."""
     return sum(gap.end - gap.start for gap in state.gaps)
+
+
+def listed_from(feed: Feed, now: int) -> int:
+    """From when on the vendor still lists what the feed is about; 0 for ever."""
+    reach = feed.resolutions[0].reach if feed.resolutions else None
+    return 0 if reach is None else now - reach

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from exporter.asking import backlog_seconds, gap_piece
+from exporter.asking import backlog_seconds, gap_piece, listed_from
 from exporter.errors import PollTimeoutError
 from exporter.fetch import Round
 from exporter.journal import Journal
@@ -76,7 +76,8 @@ class CatchUp:
                     usage=fetched.usage,
                     events=fetched.events,
                     advances=False,
-                    resume=fetched.resume,
+                    unfinished=fetched.unfinished,
+                    listed_from=listed_from(feed, now),
                     newest=fetched.newest,
                     filled=window,
                 )

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from exporter.asking import Questions, backlog_seconds, questions, stream_names
+from exporter.asking import Questions, backlog_seconds, listed_from, questions, stream_names
 from exporter.catch_up import CatchUp
 from exporter.config.settings import Account, Polling
 from exporter.cost import Cost, estimate
@@ -301,7 +301,8 @@ class Collector:
             usage=fetched.usage,
             events=fetched.events,
             revisited=planned is not None and planned.revisit,
-            resume=fetched.resume,
+            unfinished=fetched.unfinished,
+            listed_from=listed_from(feed, at),
             newest=fetched.newest,
             gap=None if planned is None else planned.gap,
             streams=asked.streams,

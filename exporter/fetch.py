@@ -34,9 +34,6 @@ PARSED_IN_A_THREAD = 256 * 2**10
 LASTING = (InvalidRequestError, ForbiddenError, NotFoundError, ServerError, TooLargeError)
 """What a feed may know a way around."""
 
-MOST_REFUSALS_TOLD = 5
-"""How many subjects that a fetch did without are named."""
-
 
 class Round:
     """One poll of one account. Feeds polled in one round share the answers to equal requests.
@@ -114,14 +111,13 @@ class _Walk:
         )
         self._hire()
 
-    def went_without(self) -> list[str]:
-        """What to say of subjects that were refused and of which no other answer told."""
-        without = {
+    def went_without(self) -> dict[str, str]:
+        """What to say of each subject that was refused and of which no other answer told."""
+        return {
             subject: said
             for subject, said in self._without.items()
             if subject not in self._answered
         }
-        return list(without.values())[:MOST_REFUSALS_TOLD]
 
     def _follow(self, step: _Step, requests: Iterable[Request]) -> None:
         """Go on in the same chain: its next page, or details of what it lists."""
@@ -178,7 +174,8 @@ class _Walk:
                     read = read_answer(self._feed, request, body, step.ask)
                 answer, usage = read
                 self._answered.update(request.subjects)
-                self._merged.add(step.chain, answer, usage, new=step.chain.is_new(request, body))
+                new = step.chain.is_new(request, body)
+                self._merged.add(step.chain, request, answer, usage, new=new)
                 self._follow(step, answer.follow)
         self._workers -= 1
 

@@ -16,16 +16,20 @@ MILLISECONDS: Final = 1000
 _POLLED = " Polled every cadence, not on scrape: the vendor renews it every few minutes at best."
 
 
-def _counter(name: str, help: str, *labels: str, resolution: int = 1) -> Measure:
-    return Measure(name, "counter", labels, help + _POLLED, resolution)
+def _counter(
+    name: str, help: str, *labels: str, resolution: int = 1, limited: str = ""
+) -> Measure:
+    return Measure(name, "counter", labels, help + _POLLED, resolution, limited=limited)
 
 
-def _seconds(name: str, help: str, *labels: str) -> Measure:
-    return _counter(name, help, *labels, resolution=MILLISECONDS)
+def _seconds(name: str, help: str, *labels: str, limited: str = "") -> Measure:
+    return _counter(name, help, *labels, resolution=MILLISECONDS, limited=limited)
 
 
-def _gauge(name: str, help: str, *labels: str) -> Measure:
-    return Measure(name, "gauge", labels, help + _POLLED)
+def _gauge(name: str, help: str, *labels: str, identity: int = 0, limited: str = "") -> Measure:
+    return Measure(
+        name, "gauge", labels, help + _POLLED, identity=identity, limited=limited
+    )
 
 
 def _histogram(name: str, help: str, *labels: str, buckets: tuple[float, ...]) -> Measure:
@@ -133,11 +137,27 @@ STREAM_VIEWERS = _gauge(
 )
 STREAM_INFO = _gauge(
     "media_stream_info",
-    "Always 1; tells a stream's name and whether it was deleted but still bills (Wowza).",
+    "Always 1; tells a stream's name and whether it was deleted but still bills (Wowza). Of an idle"
+    " stream it is what the vendor said last.",
     "kind",
     "stream",
     "name",
     "archived",
+    identity=2,
+)
+STREAM_COMPONENT_DELIVERED_BYTES = _counter(
+    "media_stream_component_delivered_bytes_total",
+    "Parts of media_stream_delivered_bytes_total, not to be added to it"
+    " (Millicast standardStream, restream, geoCascade of one stream).",
+    "kind",
+    "stream",
+    "component",
+)
+STREAM_RESTREAM_SECONDS = _seconds(
+    "media_stream_restream_seconds_total",
+    "Seconds of restreaming one stream (Millicast restream.secondsUsed).",
+    "kind",
+    "stream",
 )
 
 # Countries, devices, renditions.
@@ -178,11 +198,26 @@ COUNTRY_VIEWERS = _gauge(
     "kind",
     "country",
 )
+BROWSER_VIEWS = _counter(
+    "media_browser_views_total",
+    "Times playback was started in one browser (Livepeer viewCount by browser).",
+    "kind",
+    "browser",
+    limited="browser",
+)
+BROWSER_VIEWING_SECONDS = _seconds(
+    "media_browser_viewing_seconds_total",
+    "Seconds watched in one browser (Livepeer playtimeMins x 60 by browser).",
+    "kind",
+    "browser",
+    limited="browser",
+)
 DEVICE_VIEWERS = _gauge(
     "media_device_viewers",
     "Viewers on one sort of device now (Wowza devices, Livepeer device).",
     "kind",
     "device",
+    limited="device",
 )
 RENDITION_VIEWERS = _gauge(
     "media_rendition_viewers",
@@ -196,6 +231,7 @@ STREAM_COUNTRY_RECEIVED_BYTES = _counter(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_COUNTRY_DELIVERED_BYTES = _counter(
     "media_stream_country_delivered_bytes_total",
@@ -203,6 +239,7 @@ STREAM_COUNTRY_DELIVERED_BYTES = _counter(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_COUNTRY_VIEWING_SECONDS = _seconds(
     "media_stream_country_viewing_seconds_total",
@@ -210,6 +247,7 @@ STREAM_COUNTRY_VIEWING_SECONDS = _seconds(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_COUNTRY_VIEWS = _counter(
     "media_stream_country_views_total",
@@ -217,6 +255,7 @@ STREAM_COUNTRY_VIEWS = _counter(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_COUNTRY_PUBLISHES = _counter(
     "media_stream_country_publishes_total",
@@ -224,6 +263,7 @@ STREAM_COUNTRY_PUBLISHES = _counter(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_COUNTRY_VIEWERS = _gauge(
     "media_stream_country_viewers",
@@ -231,6 +271,7 @@ STREAM_COUNTRY_VIEWERS = _gauge(
     "kind",
     "stream",
     "country",
+    limited="country",
 )
 STREAM_RENDITION_VIEWERS = _gauge(
     "media_stream_rendition_viewers",

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from exporter.model import LIFETIME_WIDTH, Answer, Event, Level, Measure, Request, Usage
+from exporter.model import (
+    LIFETIME_WIDTH,
+    Answer,
+    Event,
+    Item,
+    Level,
+    Measure,
+    Request,
+    Span,
+    Usage,
+)
 
 Bucket: TypeAlias = tuple[int, tuple[str, ...], int, int]
 """Measure, labels, start, width. The measure stands here by its id(): a tuple of nothing but
@@ -15,19 +25,25 @@ a few hundred thousand of them. The rows keep the measures alive.
 """
 
 
+MOST_REFUSALS_TOLD = 5
+"""How many subjects that a fetch did without are named."""
+
+
 @dataclass(slots=True)
 class Fetched:
     """What one poll of one feed brought, each bucket, level and event once.
 
-    `resume` is the earliest instant that the next poll has to ask for again. `newest` is the end
-    of the newest bucket there is anything in. `requests` counts the answers it took.
+    `unfinished` are the ids that have not ended, each with the instant from which on it has to be
+    asked for again. `newest` is the end of the newest bucket there is anything in. `refused` are
+    subjects that the vendor would not answer about. `requests` counts the answers it took.
     """
 
     usage: list[Usage] = field(default_factory=list)
     levels: list[Level] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     streams: list[str] = field(default_factory=list)
-    resume: int | None = None
+    unfinished: dict[str, int] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
     newest: int | None = None
     remarks: list[str] = field(default_factory=list)
     requests: int = 0
@@ -55,11 +71,14 @@ class Chain:
     """The usage of one request and of all that follows from it."""
 
     usage: dict[Bucket, Usage] = field(default_factory=dict)
-    _bodies: set[tuple[str, tuple[str, ...], int]] = field(default_factory=set)
+    _bodies: set[tuple[str, Span | None, tuple[str, ...], int]] = field(default_factory=set)
 
     def is_new(self, request: Request, body: bytes) -> bool:
-        """Whether this is no page that came before under another token."""
-        page = request.path, request.subjects, hash(body)
+        """Whether this is no page that came before under another token.
+
+        Equal answers about two windows are two answers.
+        """
+        page = request.path, request.span, request.subjects, hash(body)
         known = page in self._bodies
         self._bodies.add(page)
         return not known
@@ -81,7 +100,8 @@ class Merge:
 
     Usage: rows of one bucket add up along a chain, because a vendor may spread them over pages;
     what two chains say of one bucket is the same thing told twice, and the later chain counts.
-    Levels: as each one's `merge` says.
+    Levels: as each one's `merge` says. Items: the later of two with one id, in the answers to one
+    span; only then do rows of different items that have the same labels add up.
     """
 
     def __init__(self) -> None:
@@ -90,7 +110,7 @@ class Merge:
         self._events: dict[str, Event] = {}
         self._streams: dict[str, None] = {}
         self._remarks: dict[str, None] = {}
-        self._resume: int | None = None
+        self._items: dict[tuple[Span | None, str], Item] = {}
         self._newest: int | None = None
         self.requests = 0
 
@@ -100,30 +120,58 @@ class Merge:
         self._chains.append(chain)
         return chain
 
-    def add(self, chain: Chain, answer: Answer, usage: dict[Bucket, Usage], *, new: bool) -> None:
+    def add(
+        self, chain: Chain, request: Request, answer: Answer, usage: dict[Bucket, Usage], *, new: bool
+    ) -> None:
         """Take an answer in; one that is not `new` adds nothing to what it said before."""
         self.requests += 1
         if not new:
             return
         if usage:
             chain.add(usage)
-            end = max(
-                (start + width for _, _, start, width in usage if width != LIFETIME_WIDTH),
-                default=None,
-            )
-            self._newest = _chosen(max, self._newest, end)
-        self._newest = _chosen(max, self._newest, answer.newest)
-        self._resume = _chosen(min, self._resume, answer.resume)
-        for level in answer.levels:
-            series = level.measure, level.labels
-            first = self._levels.get(series)
-            self._levels[series] = level if first is None else _joined(first, level)
-        for event in answer.events:
-            self._events[event.id] = event
+            self._note_newest(usage.values())
+        if answer.newest is not None and (self._newest is None or answer.newest > self._newest):
+            self._newest = answer.newest
+        for item in answer.items:
+            self._items[request.span, item.id] = item
+        self._add_levels(answer.levels)
+        self._add_events(answer.events)
         self._streams.update(dict.fromkeys(answer.streams))
         self._remarks.update(dict.fromkeys(answer.remarks))
 
-    def fetched(self, went_without: Iterable[str]) -> Fetched:
+    def _note_newest(self, usage: Iterable[Usage]) -> None:
+        """A bucket of nothing is not filled: vendors write zeros for hours yet to come."""
+        newest = max(
+            (row.start + row.width for row in usage if row.amount and row.width != LIFETIME_WIDTH),
+            default=None,
+        )
+        if newest is not None and (self._newest is None or newest > self._newest):
+            self._newest = newest
+
+    def _add_levels(self, levels: Iterable[Level]) -> None:
+        for level in levels:
+            series = level.measure, level.labels
+            first = self._levels.get(series)
+            self._levels[series] = level if first is None else _joined(first, level)
+
+    def _add_events(self, events: Iterable[Event]) -> None:
+        self._events.update((event.id, event) for event in events)
+
+    def _take_items(self) -> tuple[dict[Bucket, Usage], dict[str, int]]:
+        """The usage of all items and the ids that are unfinished; their levels and events go in."""
+        items = self._items.values()
+        usage = summed([row for item in items for row in item.usage])
+        self._note_newest(usage.values())
+        for item in items:
+            self._add_levels(item.levels)
+            self._add_events(item.events)
+        return usage, {
+            item.id: item.unfinished for item in items if item.unfinished is not None
+        }
+
+    def fetched(self, went_without: Mapping[str, str]) -> Fetched:
+        """All of it. `went_without` says of each subject that was refused why it was."""
+        listed, unfinished = self._take_items()
         usage: dict[Bucket, Usage] = {}
         for chain in self._chains:
             if usage:
@@ -131,14 +179,16 @@ class Merge:
                 chain.usage = {}  # or there would be two of everything at the end
             else:
                 usage = chain.usage
+        usage.update(listed)
         return Fetched(
             usage=list(usage.values()),
             levels=list(self._levels.values()),
             events=list(self._events.values()),
             streams=list(self._streams),
-            resume=self._resume,
+            unfinished=unfinished,
+            refused=frozenset(went_without),
             newest=self._newest,
-            remarks=[*self._remarks, *went_without],
+            remarks=[*self._remarks, *list(went_without.values())[:MOST_REFUSALS_TOLD]],
             requests=self.requests,
         )
 
@@ -149,9 +199,3 @@ def _joined(first: Level, second: Level) -> Level:
     if second.merge == "greatest":
         return second if second.value > first.value else first
     return second if second.value < first.value else first
-
-
-def _chosen(which: Callable[[int, int], int], one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return which(one, other)

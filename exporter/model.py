@@ -37,6 +37,10 @@ class Measure:
 
     `labels` come after `provider` and `account`. `resolution` is how many parts one unit is
     recorded in: 1 for bytes and counts, 1000 for seconds (milliseconds).
+
+    `identity` is for gauges that describe a thing: so many of the first labels say which thing.
+    The ledger keeps the newest description of each. `limited` is the label that becomes
+    `__other__` where an account has more combinations of labels than it may have; "" for none.
     """
 
     name: str
@@ -45,6 +49,8 @@ class Measure:
     help: str
     resolution: int = 1
     buckets: tuple[float, ...] = ()
+    identity: int = 0
+    limited: str = ""
 
     @property
     def stream_index(self) -> int | None:
@@ -196,23 +202,38 @@ class Request:
         return self.path, self.params
 
 
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One thing that the vendor lists, a stream or a job, and what its row says.
+
+    Lists may shift while their pages are read, so that one thing stands on two of them. Of two
+    items with one `id` in the answers to one span, the later stands. `unfinished` is for a job
+    that has not ended: the instant of its submission, from which on it has to be listed again.
+    """
+
+    id: str
+    usage: tuple[Usage, ...] = ()
+    levels: tuple[Level, ...] = ()
+    events: tuple[Event, ...] = ()
+    unfinished: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one response said.
 
+    `items` are the rows that stand for a thing with an id; all else is for rows that do not.
     `follow` are requests that it makes necessary: the next page, or details of what it lists.
-    `streams` are names that it brought to light. `resume` is the earliest instant that the
-    next poll has to ask for again, if the feed's settling time is not enough (a job that is
-    still running). `newest` is the end of the newest bucket that the vendor has filled, where
-    `usage` does not show it. `remarks` are things an operator should read once.
+    `streams` are names that it brought to light. `newest` is the end of the newest bucket that
+    the vendor has filled, where usage does not show it. `remarks` are things an operator should
+    read once.
     """
 
     usage: Sequence[Usage] = ()
     levels: Sequence[Level] = ()
     events: Sequence[Event] = ()
+    items: Sequence[Item] = ()
     follow: Sequence[Request] = ()
     streams: Sequence[str] = ()
-    resume: int | None = None
     newest: int | None = None
     remarks: Sequence[str] = ()
 
@@ -277,6 +298,31 @@ class Totals(Protocol):
 
     def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
         """The total as usage, and the requests for further pages; raises as `parse` does."""
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """What a feed has besides when the configuration names what it is asked about, by id.
+
+    Each id has a beginning of its own: what an id came to before it was configured is where its
+    counters start. `Ask.streams` names those to ask for.
+    """
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The ids, each of them the `stream` label of its series."""
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """What a feed by stream has besides when another feed gives the account's own totals.
+
+    Where these are equal hour by hour, the streams that were not asked for had nothing.
+    """
+
+    @property
+    def parts(self) -> tuple[tuple[Measure, Measure], ...]:
+        """Pairs of an account's measure and the streams' measure that adds up to it."""
 
 
 @dataclass(frozen=True, slots=True)

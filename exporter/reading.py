@@ -16,11 +16,21 @@ import msgspec
 from exporter.errors import SchemaError
 from exporter.model import LARGEST_AMOUNT
 
-Whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
-"""Bytes and counts in a msgspec.Struct: checked while decoding, the fastest way there is."""
-
-Number = Whole | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+Number = (
+    Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+    | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+)
 """Seconds, minutes and ratios in a msgspec.Struct; to be turned into parts by `amount`."""
+
+Count = Number
+"""Bytes and counts in a msgspec.Struct, to be turned into an `int` by `whole`: JSON has one kind
+of number, and a vendor may write 22886 as 22886.0."""
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+"""Counts that are written without a fraction."""
+
+EARLIEST_MILLISECONDS: Final = 946_684_800_000
+"""The year 2000. An instant before it is how some servers write that there is none."""
 
 Empty = Annotated[list[object], msgspec.Meta(max_length=0)]
 """`[]` where an object belongs: how some servers write an object without keys."""
@@ -38,12 +48,25 @@ def amount(value: int | float, *, path: str, scale: int = 1) -> int:
     if not 0 <= value <= LARGEST_AMOUNT:  # false for NaN, too
         raise SchemaError(f"{path}: an amount must lie between 0 and 2^53, not {value!r}")
     if isinstance(value, int):
-        whole = value * scale
+        parts = value * scale
     else:
-        whole = int((Decimal(repr(value)) * scale).to_integral_value())
-    if whole > LARGEST_AMOUNT:
+        parts = int((Decimal(repr(value)) * scale).to_integral_value())
+    if parts > LARGEST_AMOUNT:
         raise SchemaError(f"{path}: {value!r} is more than can be counted exactly")
-    return whole
+    return parts
+
+
+def whole(value: int | float, *, path: str) -> int:
+    """A count: `value` as an `int`.
+
+    Raises SchemaError as `amount` does, and for a fraction.
+    """
+    if type(value) is int and 0 <= value <= LARGEST_AMOUNT:
+        return value
+    parts = amount(value, path=path)
+    if parts != value:
+        raise SchemaError(f"{path}: expected a whole number, not {value!r}")
+    return parts
 
 
 def level(value: int | float, *, path: str) -> int | float:
@@ -65,11 +88,22 @@ def milliseconds(value: str | int | float, *, path: str) -> int:
             raise SchemaError(f"{path}: not an ISO 8601 time: {value[:40]!r}") from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        whole = int(moment.replace(microsecond=0).timestamp())
-        return whole * 1000 + moment.microsecond // 1000
+        seconds = int(moment.replace(microsecond=0).timestamp())
+        return seconds * 1000 + moment.microsecond // 1000
     if not math.isfinite(value) or not 0 <= value <= LARGEST_AMOUNT:
         raise SchemaError(f"{path}: not a time in Unix milliseconds: {value!r}")
     return int(value)
+
+
+def moment(value: str | int | float | None, *, path: str) -> int | None:
+    """Unix milliseconds as `milliseconds` reads them; None where a vendor says that there is none.
+
+    That is null, an empty text, or any time before the year 2000, such as `0001-01-01T00:00:00Z`.
+    """
+    if value is None or value == "":
+        return None
+    found = milliseconds(value, path=path)
+    return None if found < EARLIEST_MILLISECONDS else found
 
 
 def instant(value: str | int | float, *, path: str) -> int:

@@ -226,17 +226,16 @@ async def test_an_event_told_twice_is_one_event_as_told_last():
     assert (await fetch(feed)).events == [job(2)]
 
 
-async def test_streams_and_remarks_come_once_each_and_the_earliest_resume_counts():
+async def test_streams_and_remarks_come_once_each():
     feed = SomeFeed(
         answers={
-            "/a": Answer(streams=["x", "y"], remarks=["odd"], resume=7, follow=requests("b")),
-            "/b": Answer(streams=["y", "z"], remarks=["odd"], resume=5),
+            "/a": Answer(streams=["x", "y"], remarks=["odd"], follow=requests("b")),
+            "/b": Answer(streams=["y", "z"], remarks=["odd"]),
         }
     )
     fetched = await fetch(feed)
     assert fetched.streams == ["x", "y", "z"]
     assert fetched.remarks == ["odd"]
-    assert fetched.resume == 5
 
 
 @pytest.mark.parametrize(

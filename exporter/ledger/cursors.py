@@ -19,14 +19,12 @@ def advance(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> dict
     if poll.advances:
         # Also when the clock was set back: to ask again from there changes nothing.
         state["polled_at"] = poll.at
-        state["resume"] = poll.resume
         if feed.polled_at is None:
             state["began"] = poll.began
         if poll.revisited:
             state["revisited_at"] = poll.at
-    elif poll.resume is not None:
-        # What an old gap shows as unfinished is to be asked for again, too.
-        state["resume"] = poll.resume if feed.resume is None else min(feed.resume, poll.resume)
+    if poll.unfinished or feed.resume is not None:
+        state["resume"] = _remember(connection, feed, poll)
     if poll.newest is not None and poll.newest > (feed.newest or 0):
         state["newest"] = poll.newest
     if state:
@@ -56,6 +54,29 @@ def advance(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> dict
             if name in poll.streams and name not in feed.streams
         }
     return state
+
+
+def _remember(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> int | None:
+    """Note which jobs have not ended; returns from when on they have to be listed again.
+
+    One that a listing leaves out is still remembered, until it has ended or is too old to be
+    listed.
+    """
+    connection.executemany(
+        "INSERT OR IGNORE INTO unfinished (feed, id, since) VALUES (?, ?, ?)",
+        [(feed.id, identity, since) for identity, since in poll.unfinished.items()],
+    )
+    connection.executemany(
+        "DELETE FROM unfinished WHERE feed = ? AND id = ?",
+        [(feed.id, event.id) for event in poll.events if event.id not in poll.unfinished],
+    )
+    connection.execute(
+        "DELETE FROM unfinished WHERE feed = ? AND since < ?", (feed.id, poll.listed_from)
+    )
+    (resume,) = connection.execute(
+        "SELECT min(since) FROM unfinished WHERE feed = ?", (feed.id,)
+    ).fetchone()
+    return None if resume is None else int(resume)
 
 
 def leave(connection: sqlite3.Connection, feed: FeedState, gaps: list[Window]) -> list[Window]:

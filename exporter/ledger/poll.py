@@ -17,7 +17,8 @@ class Poll:
     all names that the feed is asked for from now on; `baseline_streams` those newly written into
     the configuration. `began` and `streams_began` are the starts of the first windows of the feed
     and of streams that are asked for the first time. `discovered` are names that the vendor's listing showed, `named` the ones
-    that levels carry, which come under the account's limit like any other.
+    that levels carry, which come under the account's limit like any other. `unfinished` are the jobs that have
+    not ended, by id, and when they were submitted; `listed_from` is how far back the vendor lists.
     """
 
     feed: str
@@ -26,7 +27,8 @@ class Poll:
     events: Sequence[Event] = ()
     advances: bool = True
     revisited: bool = False
-    resume: int | None = None
+    unfinished: Mapping[str, int] = field(default_factory=dict)
+    listed_from: int = 0
     newest: int | None = None
     gap: Window | None = None
     filled: Window | None = None

@@ -134,6 +134,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             ON CONFLICT DO UPDATE SET reported = 0;
         END""",
     ),
+    (
+        # Jobs that have not ended: the listing is asked for again from the oldest on.
+        """CREATE TABLE unfinished (
+            feed INTEGER NOT NULL,
+            id TEXT NOT NULL,
+            since INTEGER NOT NULL,
+            PRIMARY KEY (feed, id)
+        ) WITHOUT ROWID""",
+        # A job's start is an event of its own from now on. Those that have ended were counted
+        # with their end.
+        """INSERT OR IGNORE INTO event (feed, id, since)
+        SELECT event.feed, event.id || ' started', event.since FROM event
+        JOIN feed ON feed.id = event.feed JOIN account ON account.id = feed.account
+        WHERE account.provider = 'dolby_media' AND feed.name = 'jobs'""",
+    ),
 )
 """`MIGRATIONS[n]` leads from version n to version n + 1."""
 

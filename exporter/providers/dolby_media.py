@@ -27,6 +27,7 @@ from exporter.model import (
     ClientCredentials,
     Event,
     Feed,
+    Item,
     Level,
     Measure,
     Option,
@@ -221,6 +222,18 @@ def _event(
     )
 
 
+def _unfinished(job_id: str, path: str, status: str, submitted: int) -> Item:
+    """A job that has not ended; `submitted` in Unix milliseconds."""
+    return Item(
+        job_id,
+        levels=(
+            Level(measures.JOBS_IN_PROGRESS, (path, status), 1),
+            Level(measures.OLDEST_UNFINISHED_JOB, (path,), submitted / 1000, merge="least"),
+        ),
+        unfinished=submitted // 1000,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _JobsFeed:
     """Single jobs, from the oldest that is still of interest to now.
@@ -252,9 +265,8 @@ class _JobsFeed:
         page = _JOBS_DECODER.decode(body)
         assert request.span is not None  # noqa: S101 - this feed's own request
         earliest = request.span.window.start
-        events: list[Event] = []
-        in_progress: dict[tuple[str, str], int] = {}
-        oldest: dict[str, int] = {}
+        items: list[Item] = []
+        paths: dict[str, None] = {}
         for index, job in enumerate(page.jobs):
             at = f"$.jobs[{index}]"
             submitted = reading.milliseconds(job.time_submitted, path=f"{at}.time_submitted")
@@ -265,34 +277,20 @@ class _JobsFeed:
             if submitted < earliest * 1000:
                 continue  # asked for or not: its id may be forgotten, it would count twice
             path, status = reading.label(job.path), _snake(job.status)
-            for unfinished in _UNFINISHED:
-                in_progress.setdefault((path, unfinished), 0)
+            paths[path] = None
             if status in _UNFINISHED:
-                in_progress[path, status] += 1
-                oldest[path] = min(submitted, oldest.get(path, submitted))
+                items.append(_unfinished(job.job_id, path, status, submitted))
             else:
-                events.append(
-                    _event(
-                        job,
-                        labels=(path, status),
-                        submitted=submitted,
-                        started=started,
-                        ended=ended,
-                    )
+                event = _event(
+                    job, labels=(path, status), submitted=submitted, started=started, ended=ended
                 )
-        levels = [
-            Level(measures.JOBS_IN_PROGRESS, labels, count) for labels, count in in_progress.items()
+                items.append(Item(job.job_id, events=(event,)))
+        nothing = [
+            Level(measures.JOBS_IN_PROGRESS, (path, status), 0)
+            for path in paths
+            for status in _UNFINISHED
         ]
-        levels += (
-            Level(measures.OLDEST_UNFINISHED_JOB, (path,), submitted / 1000, merge="least")
-            for path, submitted in oldest.items()
-        )
-        return Answer(
-            levels=levels,
-            events=events,
-            follow=_next_page(request, page.next_token),
-            resume=min(oldest.values()) // 1000 if oldest else None,
-        )
+        return Answer(levels=nothing, items=items, follow=_next_page(request, page.next_token))
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
         return None

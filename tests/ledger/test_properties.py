@@ -90,7 +90,7 @@ def polls(draw):
         "events": tuple(draw(some.lists(events(), max_size=3))) if feed == "one" else (),
         "advances": draw(some.sampled_from((True, True, True, False))),
         "revisited": draw(some.booleans()),
-        "resume": draw(some.sampled_from((None, START + HOUR))),
+        "unfinished": draw(some.sampled_from(({}, {"x": START + HOUR}))),
         "newest": draw(some.sampled_from((None, START + HOUR, START + DAY))),
         "gap": gap if draw(some.integers(0, 4)) == 0 else None,
         "filled": gap if draw(some.integers(0, 4)) == 0 else None,

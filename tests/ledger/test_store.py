@@ -66,7 +66,7 @@ def a_rich_poll(at=NOW):
         ),
         events=(Event("job", NOW - 60, NOW, ((measures.JOBS_FINISHED, ("/x", "success")),)),),
         revisited=True,
-        resume=NOW - 7 * HOUR,
+        unfinished={"running": NOW - 7 * HOUR},
         newest=NOW,
         gap=Window(NOW - 9 * DAY, NOW - 4 * DAY),
         streams=("a", "b"),
@@ -347,7 +347,7 @@ def test_the_cursor_follows_the_clock_also_back(ledger, book):
 
 
 def test_a_piece_of_an_old_gap_leaves_the_cursor_alone(ledger, book):
-    ledger.record(book, Poll(feed="usage", at=NOW, resume=NOW - 60, streams=("a",)))
+    ledger.record(book, Poll(feed="usage", at=NOW, unfinished={"x": NOW - 60}, streams=("a",)))
     ledger.record(book, Poll(feed="usage", at=NOW + 5, advances=False, streams=("b",)))
     feed = open_book(ledger).feeds["usage"]
     assert (feed.polled_at, feed.resume, feed.streams) == (NOW, NOW - 60, {"a": None})
@@ -359,13 +359,32 @@ def test_what_an_old_gap_shows_as_unfinished_is_asked_for_again(ledger, book):
         return book.feeds["usage"].resume
 
     ledger.record(book, Poll(feed="usage", at=NOW))
-    ledger.record(book, Poll(feed="usage", at=NOW, advances=False, resume=NOW - 70 * HOUR))
+    ledger.record(
+        book, Poll(feed="usage", at=NOW, advances=False, unfinished={"old": NOW - 70 * HOUR})
+    )
     assert resume() == NOW - 70 * HOUR
-    ledger.record(book, Poll(feed="usage", at=NOW, advances=False, resume=NOW - 60 * HOUR))
+    ledger.record(
+        book, Poll(feed="usage", at=NOW, advances=False, unfinished={"x": NOW - 60 * HOUR})
+    )
     ledger.record(book, Poll(feed="usage", at=NOW, advances=False))
     assert resume() == NOW - 70 * HOUR
-    ledger.record(book, Poll(feed="usage", at=NOW + 900, resume=NOW - 2 * HOUR))
-    assert resume() == NOW - 2 * HOUR
+
+
+def test_an_unfinished_job_is_asked_for_until_it_has_ended_or_is_too_old(ledger, book):
+    """A listing that leaves it out, once or for ever, says nothing about it."""
+
+    def resume(**of):
+        ledger.record(book, Poll(feed="usage", at=NOW, **of))
+        assert open_book(ledger).feeds["usage"].resume == book.feeds["usage"].resume
+        return book.feeds["usage"].resume
+
+    assert resume(unfinished={"a": NOW - 9 * DAY, "b": NOW - DAY}) == NOW - 9 * DAY
+    assert resume() == NOW - 9 * DAY
+    assert resume(unfinished={"c": NOW - 60}) == NOW - 9 * DAY
+    ended = Event("a", NOW - 9 * DAY, NOW, ((measures.JOBS_FINISHED, ("/x", "success")),))
+    assert resume(events=(ended,), unfinished={"b": NOW - DAY}) == NOW - DAY
+    assert resume(listed_from=NOW - HOUR) == NOW - 60
+    assert resume(listed_from=NOW) is None
 
 
 def test_what_fills_a_gap_is_counted_however_old_it_is(ledger, book):
