@@ -104,6 +104,7 @@ async def assemble(
         account.name,
         feeds=account.feeds,
         stream_limit=config.limits.streams,
+        label_limit=config.limits.labels,
         first_streams=configured_streams(account),
         reappears_after=reappears_after,
     )

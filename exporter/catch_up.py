@@ -1,11 +1,12 @@
-"""Fills in what outages of one account's feeds left out, after the current data."""
+"""Fills in what earlier polls of one account's feeds left out, after the current data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
+from exporter.allowance import Allowance
 from exporter.asking import backlog_seconds, gap_piece, listed_from
-from exporter.errors import PollTimeoutError
+from exporter.errors import PollTimeoutError, RateLimitedError
 from exporter.fetch import Round
 from exporter.journal import Journal
 from exporter.keeping import Keeper
@@ -30,9 +31,27 @@ class CatchUp:
         self._journal = journal
         self._telemetry = telemetry
         self._clock = clock
+        self._allowance = Allowance()
 
-    async def fill(self, feeds: Iterable[Progress], round_: Round, *, until: float) -> None:
-        """Go on until nothing is left or the clock shows `until`; feeds that fail are left out."""
+    async def fill(
+        self,
+        feeds: Sequence[Progress],
+        round_: Round,
+        *,
+        until: float,
+        spent: Callable[[], int],
+        limited: bool,
+    ) -> None:
+        """Go on until nothing is left or the clock shows `until`; feeds that fail are left out.
+
+        `spent` counts the account's requests, `limited` is whether the vendor refused some of them
+        for their number: then this asks for less, so that what is current has its share.
+        """
+        self._allowance.begin(spent, limited=limited)
+        await self._fill_all(feeds, round_, until)
+        self._allowance.end(done=not any(self._keeper.book.feeds[p.feed.name].gaps for p in feeds))
+
+    async def _fill_all(self, feeds: Iterable[Progress], round_: Round, until: float) -> None:
         for progress in feeds:
             if progress.failing_since is None and self._keeper.book.feeds[progress.feed.name].gaps:
                 try:
@@ -50,7 +69,7 @@ class CatchUp:
         feed = progress.feed
         state = self._keeper.book.feeds[feed.name]
         first = True
-        while self._clock() < until:
+        while self._clock() < until and self._allowance.left():
             now = int(self._clock())
             piece = gap_piece(feed, state, now=now, most_seconds=progress.most_seconds)
             if piece is None:
@@ -64,8 +83,10 @@ class CatchUp:
                 continue
             try:
                 fetched = await round_.fetch(feed, piece.asks)
-            except PollTimeoutError:
-                if first:  # later ones had only what those before them left of the time
+            except (PollTimeoutError, RateLimitedError) as error:
+                if isinstance(error, RateLimitedError):
+                    self._allowance.refused()
+                if first:  # later ones had only what those before them left
                     progress.shorten_pieces()
                 raise
             first = False
@@ -78,6 +99,7 @@ class CatchUp:
                     advances=False,
                     unfinished=fetched.unfinished,
                     listed_from=listed_from(feed, now),
+                    described=[level for level in fetched.levels if level.measure.identity],
                     newest=fetched.newest,
                     filled=window,
                 )

@@ -11,23 +11,31 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from exporter.asking import Questions, backlog_seconds, listed_from, questions, stream_names
+from exporter.asking import Questions, backlog_seconds, listed_from, questions
 from exporter.catch_up import CatchUp
 from exporter.config.settings import Account, Polling
 from exporter.cost import Cost, estimate
-from exporter.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
+from exporter.errors import (
+    LedgerWriteError,
+    PollError,
+    PollTimeoutError,
+    RateLimitedError,
+    SchemaError,
+)
 from exporter.exposition import AccountPage
 from exporter.fetch import Round
+from exporter.idle import divided, stream_names
 from exporter.journal import Journal
 from exporter.keeping import LONGEST_SLEEP_SECONDS, Keeper, Tools
 from exporter.ledger import Book, Poll
 from exporter.merging import Fetched
-from exporter.model import Ask, Feed, Level, Request
+from exporter.model import Ask, Feed, Level, Measure, Request
 from exporter.own_metrics import LEDGER_REASON
 from exporter.progress import Progress
 from exporter.schedule import next_tick
 from exporter.status import AccountStatus
 from exporter.telemetry import AccountTelemetry
+from exporter.turns import Turns
 
 Get = Callable[[Request, str, float], Awaitable[bytes]]
 """Fetches a request for a feed, not beyond an instant of the event loop's clock."""
@@ -84,6 +92,10 @@ class Collector:
         )
         self._cost: tuple[int, Cost] | None = None
         self._names_known = asyncio.Event()
+        self._listed = False
+        self._listing_error: PollError | None = None
+        self._asked_streams: dict[str, int] = {}
+        self._done: dict[str, asyncio.Future[bool]] = {}
         self._next_poll: float | None = None
         self._polling_now = False
         self.beat = tools.clock()
@@ -173,6 +185,7 @@ class Collector:
         """
         self._polling_now = True
         self._names_known.clear()
+        self._listed, self._listing_error = False, None
         clock = self._tools.clock
         started = clock()
         allowed = self._time_left() if patience_seconds is None else patience_seconds
@@ -184,7 +197,12 @@ class Collector:
             requests += 1
             return await self._get(request, feed, deadline)
 
+        def spent() -> int:
+            return requests
+
         round_ = Round(get, concurrency=self._polling.concurrency)
+        loop = asyncio.get_running_loop()
+        self._done = {progress.feed.name: loop.create_future() for progress in self._progress}
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._discover(round_))
@@ -193,6 +211,7 @@ class Collector:
                     for progress in self._progress
                 ]
             succeeded = [task.result() for task in tasks]
+            limited = self._note_limit()
             self._journal.polled(
                 feeds=len(succeeded),
                 failed=len(succeeded) - sum(succeeded),
@@ -200,7 +219,9 @@ class Collector:
                 seconds=max(0.0, clock() - started),
             )
             spare = self._until_tick() if patience_seconds is None else patience_seconds
-            await self._catch_up.fill(self._progress, round_, until=clock() + spare)
+            await self._catch_up.fill(
+                self._progress, round_, until=clock() + spare, spent=spent, limited=limited
+            )
             await self._fold()
             await self._look_back(get)
             await self._estimate()
@@ -208,6 +229,14 @@ class Collector:
         finally:
             self._polling_now = False
             self.beat = clock()
+
+    def _note_limit(self) -> bool:
+        """Whether the vendor refused requests of this poll for their number: less is asked then."""
+        limited = any(one.reason == RateLimitedError.reason for one in self._progress)
+        if limited:
+            for progress in self._progress:
+                progress.out_of_requests()
+        return limited
 
     async def _discover(self, round_: Round) -> None:
         """Look up stream names for feeds that need them, unless a polled feed does so anyway."""
@@ -217,8 +246,10 @@ class Collector:
             if self._discovery is not None:
                 ask = Ask(int(self._tools.clock()))
                 self._found = tuple((await round_.fetch(self._discovery, [ask])).streams)
+                self._listed = True
                 self._journal.over("discovery", "discovery")
         except PollError as error:
+            self._listing_error = error
             self._journal.trouble(
                 "discovery",
                 "discovery",
@@ -238,11 +269,8 @@ class Collector:
         mistake: Exception | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                if feed.needs_streams:
-                    await self._names()
-                asked = self._questions(progress, int(started))
-                fetched = await round_.fetch(feed, asked.asks)
-            await self._keep(feed, fetched, asked, int(started))
+                asked, fetched = await self._fetch(progress, round_, int(started))
+            await self._keep(progress, fetched, asked, int(started))
         except TimeoutError:
             failure = PollTimeoutError("the poll took longer than the cadence")
         except (PollError, LedgerWriteError) as error:
@@ -253,22 +281,77 @@ class Collector:
             failure = SchemaError(f"an answer could not be handled ({type(error).__name__})")
         finally:
             if feed.discovers:
+                self._listed = failure is None
+                self._listing_error = failure if isinstance(failure, PollError) else None
                 self._names_known.set()
         now = clock()
         reason = None
         if failure is None:
-            progress.short = False
             self._note_success(progress, now)
         else:
-            # All the time was not enough; the next poll would only ask for more.
-            progress.short = deadline - loop.time() < allowed / 20
+            if deadline - loop.time() < allowed / 20:
+                progress.out_of_time()
             reason = failure.reason if isinstance(failure, PollError) else LEDGER_REASON
             self._journal.failed(feed.name, reason, str(failure), mistake)
             progress.failed(reason, str(failure), now)
         progress.polled = True
         self.telemetry.poll(feed.name, seconds=max(0.0, now - started), failure=reason, at=started)
+        self._done[feed.name].set_result(failure is None)
         await self._keeper.show()
         return failure is None
+
+    async def _fetch(
+        self, progress: Progress, round_: Round, now: int
+    ) -> tuple[Questions, Fetched]:
+        """What the feed was asked in this poll, and all that it said."""
+        feed = progress.feed
+        if not feed.needs_streams:
+            asked = self._questions(progress, (), now)
+            return asked, await round_.fetch(feed, asked.asks)
+        await self._names()
+        state = self._book.feeds[feed.name]
+        known = stream_names(self._book, self._configured, now, polled_at=state.polled_at)
+        names = tuple(dict.fromkeys((*known, *self._found)))
+        if not names and self._discovers and not self._listed:
+            raise self._without_names()
+        streams = divided(
+            names,
+            state,
+            self._book,
+            now=now,
+            settling=feed.settling,
+            cadence_seconds=self._polling.cadence_seconds,
+            short=progress.short,
+        )
+        turns = Turns(
+            feed,
+            streams,
+            ask=lambda names: self._questions(progress, names, now),
+            hours=self._keeper.hours,
+            totals=self._totals,
+        )
+        self._asked_streams[feed.name] = len(streams.live) + streams.due
+        return await turns.fetch(round_)
+
+    def _without_names(self) -> PollError:
+        error = self._listing_error
+        if error is None:
+            return PollTimeoutError("no stream names yet: they were not looked up in time")
+        return type(error)(f"no stream names: they could not be looked up: {error}")
+
+    @property
+    def _discovers(self) -> bool:
+        """Whether stream names are looked up at the vendor."""
+        return self._discovery is not None or any(one.feed.discovers for one in self._progress)
+
+    async def _totals(self, measures: Sequence[Measure]) -> str | None:
+        """The feed that has these, once it was polled; None if it failed or takes too long."""
+        for progress in self._progress:
+            if set(measures) <= set(progress.feed.measures):
+                done = self._done[progress.feed.name]
+                await asyncio.wait((done,), timeout=self._polling.cadence_seconds / 3)
+                return progress.feed.name if done.done() and done.result() else None
+        return None
 
     async def _names(self) -> None:
         """Wait until stream names were looked up, but not so long that the poll is lost with it."""
@@ -276,25 +359,29 @@ class Collector:
             async with asyncio.timeout(self._polling.cadence_seconds / 3):
                 await self._names_known.wait()
 
-    def _questions(self, progress: Progress, now: int) -> Questions:
+    def _questions(self, progress: Progress, streams: Sequence[str], now: int) -> Questions:
         feed = progress.feed
-        state = self._book.feeds[feed.name]
-        known = stream_names(self._book, self._configured, now, polled_at=state.polled_at)
         return questions(
             feed,
-            state,
-            streams=tuple(dict.fromkeys((*known, *self._found))),
+            self._book.feeds[feed.name],
+            streams=streams,
             now=now,
             history_seconds=self._polling.history_seconds,
             cadence_seconds=self._polling.cadence_seconds,
             short=progress.short,
+            configured=self._configured,
+            listed=self._listed,
         )
 
-    async def _keep(self, feed: Feed, fetched: Fetched, asked: Questions, at: int) -> None:
+    async def _keep(self, progress: Progress, fetched: Fetched, asked: Questions, at: int) -> None:
         """Write down and show what a poll brought; levels are shown even if that fails."""
-        state = self._book.feeds[feed.name]
+        feed = progress.feed
+        first = self._book.feeds[feed.name].polled_at is None
         planned = asked.planned
-        new = () if asked.streams is None else set(self._configured) - state.streams.keys()
+        streams = asked.streams
+        if streams is not None and not feed.needs_streams:
+            # An id that the vendor would not answer about has not begun yet.
+            streams = tuple(name for name in streams if name not in fetched.refused)
         poll = Poll(
             feed=feed.name,
             at=at,
@@ -305,17 +392,25 @@ class Collector:
             listed_from=listed_from(feed, at),
             newest=fetched.newest,
             gap=None if planned is None else planned.gap,
-            streams=asked.streams,
-            baseline_streams=frozenset(new),
+            streams=streams,
+            baseline_streams=asked.baseline,
             began=None if planned is None else planned.window.start,
             streams_began=asked.streams_began,
+            listed=feed.discovers or (feed.needs_streams and self._listed),
             discovered=(*fetched.streams, *(self._found if feed.needs_streams else ())),
             named=_stream_labels(fetched),
+            described=[level for level in fetched.levels if level.measure.identity],
         )
         try:
             await self._keeper.record(poll)
         finally:
             await self._keeper.show(feed=feed.name, fetched=fetched, at=float(at))
+        if first and progress.short and planned is not None:
+            self._journal.remark(
+                feed.name,
+                "the first poll would not fit into the vendor's time or number of requests; counting"
+                " begins with less history than the configuration asks for",
+            )
         for remark in fetched.remarks:
             self._journal.remark(feed.name, remark)
         if asked.lost is not None:
@@ -360,10 +455,7 @@ class Collector:
         feeds = [progress.feed for progress in self._progress]
         if self._discovery is not None:
             feeds.append(self._discovery)
-        streams = 0
-        if any(feed.needs_streams for feed in feeds):
-            now = int(self._tools.clock())
-            streams = len({*stream_names(self._book, self._configured, now), *self._found})
+        streams = max(self._asked_streams.values(), default=0)
         if self._cost is None or self._cost[0] != streams:
             cost = await self._tools.worker.run(
                 lambda: estimate(

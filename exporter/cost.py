@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from exporter.asking import questions
 from exporter.ledger import FeedState
-from exporter.model import DAY, HOUR, Feed, Request
+from exporter.model import DAY, HOUR, Ask, Feed, Request
+from exporter.schedule import cover
 
 _A_MIDNIGHT = 20_000 * DAY
 _MOST_TICKS = 1440
@@ -102,6 +103,10 @@ def _requests(
             history_seconds=DAY,
             cadence_seconds=cadence,
         )
-        found: list[Request] = [request for ask in asked.asks for request in feed.requests(ask)]
+        asks = list(asked.asks)
+        if asked.planned is not None and asked.planned.gap is not None:
+            # What is left for afterwards is asked for in the same poll, where time allows.
+            asks.append(Ask(now, cover(asked.planned.gap, feed.resolutions, now=now).spans))
+        found: list[Request] = [request for ask in asks for request in feed.requests(ask)]
         identities.update(request.identity for request in found)
     return identities

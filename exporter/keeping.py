@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from exporter.asking import backlog_seconds
 from exporter.errors import LedgerWriteError
 from exporter.exposition import AccountPage
+from exporter.idle import Amounts
 from exporter.ledger import Book, Ledger, Poll
 from exporter.merging import Fetched
-from exporter.model import Level, Window
+from exporter.model import Level, Measure, Window
 from exporter.telemetry import AccountTelemetry, Telemetry
 from exporter.worker import Worker
 
@@ -65,6 +66,11 @@ class Keeper:
             )
 
         await self._written(work)
+
+    async def hours(self, feed: str, measures: Sequence[Measure], window: Window) -> Amounts:
+        """The ledger's hours of a feed's measures."""
+        tools = self._tools
+        return await tools.worker.run(tools.ledger.hours, self.book, feed, measures, window)
 
     async def fold(self, feed: str, before: int) -> None:
         """Fold the feed's buckets that end before that instant into the totals."""

@@ -16,9 +16,7 @@ MILLISECONDS: Final = 1000
 _POLLED = " Polled every cadence, not on scrape: the vendor renews it every few minutes at best."
 
 
-def _counter(
-    name: str, help: str, *labels: str, resolution: int = 1, limited: str = ""
-) -> Measure:
+def _counter(name: str, help: str, *labels: str, resolution: int = 1, limited: str = "") -> Measure:
     return Measure(name, "counter", labels, help + _POLLED, resolution, limited=limited)
 
 
@@ -27,9 +25,7 @@ def _seconds(name: str, help: str, *labels: str, limited: str = "") -> Measure:
 
 
 def _gauge(name: str, help: str, *labels: str, identity: int = 0, limited: str = "") -> Measure:
-    return Measure(
-        name, "gauge", labels, help + _POLLED, identity=identity, limited=limited
-    )
+    return Measure(name, "gauge", labels, help + _POLLED, identity=identity, limited=limited)
 
 
 def _histogram(name: str, help: str, *labels: str, buckets: tuple[float, ...]) -> Measure:

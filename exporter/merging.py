@@ -111,6 +111,7 @@ class Merge:
         self._streams: dict[str, None] = {}
         self._remarks: dict[str, None] = {}
         self._items: dict[tuple[Span | None, str], Item] = {}
+        self._described: dict[tuple[Measure, tuple[str, ...]], Level] = {}
         self._newest: int | None = None
         self.requests = 0
 
@@ -121,7 +122,13 @@ class Merge:
         return chain
 
     def add(
-        self, chain: Chain, request: Request, answer: Answer, usage: dict[Bucket, Usage], *, new: bool
+        self,
+        chain: Chain,
+        request: Request,
+        answer: Answer,
+        usage: dict[Bucket, Usage],
+        *,
+        new: bool,
     ) -> None:
         """Take an answer in; one that is not `new` adds nothing to what it said before."""
         self.requests += 1
@@ -150,7 +157,11 @@ class Merge:
 
     def _add_levels(self, levels: Iterable[Level]) -> None:
         for level in levels:
-            series = level.measure, level.labels
+            measure = level.measure
+            if measure.identity:
+                self._described[measure, level.labels[: measure.identity]] = level
+                continue
+            series = measure, level.labels
             first = self._levels.get(series)
             self._levels[series] = level if first is None else _joined(first, level)
 
@@ -162,12 +173,11 @@ class Merge:
         items = self._items.values()
         usage = summed([row for item in items for row in item.usage])
         self._note_newest(usage.values())
-        for item in items:
+        # Oldest first: of two descriptions of one thing the newest stands.
+        for _, item in sorted(self._items.items(), key=_start):
             self._add_levels(item.levels)
             self._add_events(item.events)
-        return usage, {
-            item.id: item.unfinished for item in items if item.unfinished is not None
-        }
+        return usage, {item.id: item.unfinished for item in items if item.unfinished is not None}
 
     def fetched(self, went_without: Mapping[str, str]) -> Fetched:
         """All of it. `went_without` says of each subject that was refused why it was."""
@@ -182,7 +192,7 @@ class Merge:
         usage.update(listed)
         return Fetched(
             usage=list(usage.values()),
-            levels=list(self._levels.values()),
+            levels=[*self._levels.values(), *self._described.values()],
             events=list(self._events.values()),
             streams=list(self._streams),
             unfinished=unfinished,
@@ -193,9 +203,31 @@ class Merge:
         )
 
 
+def _start(listed: tuple[tuple[Span | None, str], Item]) -> int:
+    """Where the span begins in which an item was listed."""
+    (span, _), _ = listed
+    return 0 if span is None else span.window.start
+
+
 def _joined(first: Level, second: Level) -> Level:
     if second.merge == "sum":
         return Level(second.measure, second.labels, first.value + second.value, second.merge)
     if second.merge == "greatest":
         return second if second.value > first.value else first
     return second if second.value < first.value else first
+
+
+def joined(first: Fetched, second: Fetched) -> Fetched:
+    """Both, of one poll of one feed about different streams."""
+    newest = [instant for instant in (first.newest, second.newest) if instant is not None]
+    return Fetched(
+        usage=[*first.usage, *second.usage],
+        levels=[*first.levels, *second.levels],
+        events=[*first.events, *second.events],
+        streams=[*first.streams, *second.streams],
+        unfinished={**first.unfinished, **second.unfinished},
+        refused=first.refused | second.refused,
+        newest=max(newest, default=None),
+        remarks=[*first.remarks, *second.remarks],
+        requests=first.requests + second.requests,
+    )

@@ -123,20 +123,24 @@ def plan(
     history: int,
     cadence: int,
     newest: int | None = None,
-    short: bool = False,
+    short: int = 0,
 ) -> Plan:
     """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
 
     The first poll ever reaches back by `history` (seconds). Later ones ask for every bucket that
     is open or closed less than `settling` ago, for those that earlier polls did not see settled,
     and once a day for the last 48 hours. What a long outage left out beyond a day is a gap, to be
-    filled after the current data. A `short` poll leaves everything so that is not current: for a
-    vendor so slow that all of it does not fit into one poll.
+    filled after the current data.
+
+    A `short` poll leaves a gap where one is not needed otherwise: at 1 everything but the buckets
+    that are open or not settled, above that all but the open one. It is for a vendor that has not
+    the time or does not allow the requests for all of it in one poll. A first poll has less
+    history each time that it is shorter: where counting begins, nothing can be left for later.
     """
     end = finest.ceil(now + 1)
-    current = finest.floor(now - settling)
+    current = finest.floor(now - (settling if short <= 1 else 0))
     if polled_at is None:
-        return Plan(Window(finest.floor(now - history), end), None, revisit=True)
+        return Plan(Window(finest.floor(now - history // 4**short), end), None, revisit=True)
     # What came before the first poll's window is not counted, however late it is told.
     earliest = counted_from(began, newest=newest, now=now, finest=finest)
     end = max(end, finest.after(earliest))
@@ -147,7 +151,7 @@ def plan(
     current = max(earliest, current)
     # A look that lies in the future was taken before the clock was set back.
     fresh = revisited_at is not None and 0 <= now - revisited_at < DAY
-    revisit = finest is Step.HOUR and not fresh
+    revisit = finest is not Step.MONTH and not fresh
     near = current
     if revisit:
         near = max(earliest, min(current, finest.floor(now - REVISIT_SECONDS)))

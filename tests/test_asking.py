@@ -9,8 +9,8 @@ from exporter.asking import (
     backlog_seconds,
     gap_piece,
     questions,
-    stream_names,
 )
+from exporter.idle import stream_names
 from exporter.ledger import Book, FeedState
 from exporter.model import DAY, HOUR, Ask, Resolution, Span, Step, Window
 
@@ -97,10 +97,72 @@ def test_a_stream_that_is_new_is_asked_for_with_its_history():
 
 
 def test_a_stream_that_was_left_is_asked_for_from_where_it_was_left():
-    left = NOW - 5 * DAY
-    asked = ask(STREAMS, state(streams={"a": None, "b": left}), streams=("a", "b"))
-    start = windows(asked)[("b",)].start
-    assert left - 3 * HOUR - 60 <= start <= left - 2 * HOUR
+    left = NOW - 5 * HOUR
+    known = state(streams={"a": None, "b": left}, revisited_at=NOW - 6 * HOUR)
+    start = windows(ask(STREAMS, known, streams=("a", "b")))[("b",)].start
+    assert left - 4 * HOUR <= start <= left - 2 * HOUR
+
+
+def test_a_stream_that_was_not_asked_for_at_the_look_back_is_looked_back_at_in_its_turn():
+    """Data a day late is found, of streams, too, that are asked for in turns."""
+    left = NOW - 5 * HOUR
+    known = state(streams={"a": None, "b": left}, revisited_at=NOW - 4 * HOUR)
+    found = windows(ask(STREAMS, known, streams=("a", "b")))
+    assert found[("b",)].start == Step.HOUR.floor(left - 2 * DAY)
+    assert found[("a",)] == LATEST
+
+
+def test_the_look_back_comes_after_current_data_where_it_takes_further_requests():
+    """One request an hour: 49 of them, all or nothing, might never fit into a quota."""
+    each_hour = FakeFeed(resolutions=(Resolution(Step.HOUR, reach=None, longest=HOUR),))
+    looking_back = state(revisited_at=NOW - DAY)
+    planned = ask(each_hour, looking_back).planned
+    assert planned.revisit
+    assert planned.window == LATEST
+    assert planned.gap == Window(Step.HOUR.floor(NOW - 2 * DAY), LATEST.start)
+    assert ask(FakeFeed(), looking_back).planned.gap is None, "one request either way"
+
+
+def test_what_came_before_the_first_good_listing_is_no_growth():
+    """A listing that failed at the first poll left the feed without names."""
+    found = questions(
+        STREAMS,
+        state(streams={"a": None}),
+        streams=("a", "b"),
+        now=NOW,
+        history_seconds=DAY,
+        cadence_seconds=900,
+        listed=True,
+    )
+    assert found.baseline == {"b"}
+    listed = ask(STREAMS, state(streams={"a": None}, listed=True), streams=("a", "b"))
+    assert listed.baseline == frozenset()
+
+
+@dataclass(frozen=True)
+class AboutIds(FakeFeed):
+    """One that the configuration names ids for."""
+
+    subjects: tuple = ()
+
+
+def test_an_id_newly_written_into_the_configuration_has_a_beginning_of_its_own():
+    known = state(streams={"old": None})
+    found = ask(AboutIds(subjects=("old", "new")), known)
+    assert found.streams == ("old", "new")
+    assert found.baseline == {"new"}
+    assert found.streams_began == {"new": Step.HOUR.floor(NOW - DAY)}
+    assert windows(found)[("old",)] == LATEST
+    later = state(
+        streams={"old": None, "new": None},
+        streams_began={"new": Step.HOUR.floor(NOW - DAY)},
+        revisited_at=NOW - 2 * DAY,
+    )
+    looking_back = windows(ask(AboutIds(subjects=("old", "new")), later))
+    assert looking_back[("new",)].start == Step.HOUR.floor(NOW - DAY), (
+        "nothing before it was configured"
+    )
+    assert looking_back[("old",)].start < NOW - 2 * DAY
 
 
 def test_a_feed_that_needs_streams_and_has_none_asks_for_nothing():

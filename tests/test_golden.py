@@ -69,7 +69,9 @@ def exposition(case: Path, tmp_path: Path) -> tuple[list[str], Vendor, dict[str,
     ledger = Ledger.open(tmp_path / "usage.db", clock=lambda: float(now), hold_seconds=120)
     try:
         book = ledger.book(provider.name, "golden", feeds=[feed.name], stream_limit=100)
-        ledger.record(book, Poll(feed.name, now, usage=fetched.usage, events=fetched.events))
+        described = [level for level in fetched.levels if level.measure.identity]
+        poll = Poll(feed.name, now, usage=fetched.usage, events=fetched.events, described=described)
+        ledger.record(book, poll)
         page = AccountPage(book, level_seconds=1800)
         page.set_levels(feed.name, fetched.levels, at=now)
         page.render(CATALOGUE, now)

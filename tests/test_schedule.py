@@ -341,14 +341,18 @@ def test_once_a_day_the_last_48_hours_are_asked_for_again():
 
 
 def test_of_days_today_and_yesterday_are_asked_for_at_every_poll():
-    cursor = Cursor(step=Step.DAY, settling=DAY, cadence=900)
+    """And once a day the day before, which a vendor may revise a day late."""
+    cursor = Cursor(step=Step.DAY, settling=DAY, cadence=900, history=2 * DAY)
     start = at("2024-02-29T00:01")
-    for number in range(200):
+    revisits = []
+    for number in range(300):
         now = start + number * 900
         found = cursor.poll(now)
         today = Step.DAY.floor(now)
-        assert found.window == Window(today - DAY, today + DAY)
-        assert not found.revisit or number == 0
+        back = 2 * DAY if found.revisit else DAY
+        assert found.window == Window(today - back, today + DAY)
+        revisits += [number] if found.revisit else []
+    assert revisits == [0, 96, 192, 288]
 
 
 @pytest.mark.parametrize("history", [0, HOUR, DAY, 10 * DAY])
@@ -359,13 +363,16 @@ def test_the_first_poll_reaches_back_by_the_history(history):
     assert found.gap is None
 
 
-def test_the_first_poll_of_a_slow_vendor_asks_for_all_the_history():
+@pytest.mark.parametrize(("short", "days"), [(0, 16), (1, 4), (2, 1)])
+def test_a_first_poll_that_did_not_fit_begins_with_less_history_and_leaves_none_for_later(
+    short, days
+):
     """What comes with it is where counting begins; what came later would be growth."""
     now = at("2024-03-01T00:20")
-    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=10 * DAY)
-    cursor.short = True
+    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=16 * DAY)
+    cursor.short = short
     found = cursor.poll(now)
-    assert found.window.start == Step.HOUR.floor(now - 10 * DAY)
+    assert found.window.start == Step.HOUR.floor(now - days * DAY)
     assert found.gap is None
 
 

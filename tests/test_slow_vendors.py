@@ -88,7 +88,7 @@ async def test_a_look_back_that_takes_too_long_does_not_keep_a_feed_from_being_p
     tmp_path: Path,
 ) -> None:
     """A day's outage and the look back over two are more than a slow vendor answers in one poll:
-    the current data comes first, the rest in pieces, and all is counted exactly.
+    the current data comes first, the rest in pieces, and all is counted exactly. No poll fails.
     """
     simulation = simulate(tmp_path / "slow", 2 * HOUR)
     instants = [simulation.now, simulation.now + DAY, simulation.now + DAY + 900]
@@ -97,8 +97,8 @@ async def test_a_look_back_that_takes_too_long_does_not_keep_a_feed_from_being_p
         simulation.now = instants[1]
         vendor = slow(simulation)
         outcomes = await poll_until_nothing_is_left(simulation, vendor)
-        assert outcomes[0] is False, "or this vendor is not slow"
-        assert outcomes[1:] == [True] * len(outcomes[1:])
+        assert len(outcomes) > 1, "or this vendor is not slow"
+        assert all(outcomes)
         simulation.now = instants[2]
         assert await vendor.poll()
         await simulation.settle()
@@ -114,7 +114,6 @@ async def test_a_restart_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> No
         assert await simulation.poll()
         simulation.now = instants[1]
         vendor = slow(simulation, answers=14)
-        assert not await vendor.poll()
         assert await vendor.poll()
         assert backlog(simulation)
     async with simulation.running():
@@ -135,7 +134,8 @@ async def test_pieces_that_take_too_long_become_shorter_until_one_fits(tmp_path:
         simulation.now = instants[1]
         vendor = slow(simulation, answers=20)
         outcomes = await poll_until_nothing_is_left(simulation, vendor)
-        assert outcomes[0] is False, "or this vendor is not slow"
+        assert len(outcomes) > 1, "or this vendor is not slow"
+        assert all(outcomes)
         (progress,) = vendor._collector._progress
         assert progress.most_seconds is None, "nothing is left: the next gap is a matter of its own"
         assert not progress.short

@@ -185,6 +185,13 @@ SECTIONS = (
                 'Streams of an account beyond this many are summed under `stream="__other__"`.',
                 "10000",
             ),
+            Field(
+                "labels",
+                Count(1, 10_000_000),
+                "Devices, browsers, and countries by stream of an account beyond this many of each"
+                ' are summed under `device`, `browser` or `country="__other__"`.',
+                "100000",
+            ),
         ),
     ),
     Section(

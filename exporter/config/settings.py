@@ -51,6 +51,7 @@ class Limits:
     """Bounds on what an account can become."""
 
     streams: int
+    labels: int
 
 
 @dataclass(frozen=True, slots=True)

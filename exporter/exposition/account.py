@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from exporter.exposition.block import Block
 from exporter.exposition.text import Format, escaped, labels_text, number, scaled
-from exporter.ledger import OTHER_STREAM, Book, Series
+from exporter.ledger import OTHER_STREAM, Book, Series, limited_labels
 from exporter.measures import CATALOGUE
 from exporter.model import Level, Measure
 
@@ -83,7 +83,9 @@ class AccountPage:
 
     def render_all(self, now: float) -> None:
         """Render everything, as after a start."""
-        self.render((*self._book.series, *(m for _, g in self._levels.values() for m in g)), now)
+        described = dict.fromkeys(measure for _, measure in self._book.described)
+        levels = (measure for _, group in self._levels.values() for measure in group)
+        self.render((*self._book.series, *described, *levels), now)
 
     def blocks(self, format: Format) -> Mapping[Measure, Block]:
         """The blocks as they are now, in the order of the catalogue; never changed afterwards."""
@@ -100,25 +102,43 @@ class AccountPage:
         folded = self._book.folded
         grouped: dict[Measure, Levels] = {}
         for level in levels:
+            if level.measure.identity:
+                continue  # the book has it, for longer than a level lasts
             labels = level.labels
             index = level.measure.stream_index
             if index is not None and labels[index] in folded:
-                if not level.additive or level.measure.name.endswith("_info"):
+                if not level.additive:
                     continue
                 labels = (*labels[:index], OTHER_STREAM, *labels[index + 1 :])
+            elif not self._book.combines(level.measure, labels):
+                labels = limited_labels(level.measure, labels)
             group = grouped.setdefault(level.measure, {})
             group[labels] = group[labels] + level.value if labels in group else level.value
         return grouped
 
     def _gauge(self, measure: Measure) -> list[str]:
-        values: Levels = {}
+        values: Levels = self._descriptions(measure) if measure.identity else {}
         for _, levels in self._levels.values():
-            values.update(levels.get(measure, {}))
+            for labels, value in levels.get(measure, {}).items():
+                # Two feeds may tell the same, one of them of more streams than the other.
+                values[labels] = max(value, values.get(labels, value))
         return [
             f"{self._line(measure, measure.name, labels)}{number(value)}\n"
             for labels, value in values.items()
             if not (isinstance(value, float) and math.isnan(value))
         ]
+
+    def _descriptions(self, measure: Measure) -> Levels:
+        """A 1 for the newest description of each thing that has a line of its own."""
+        folded = self._book.folded
+        index = measure.stream_index
+        return {
+            labels: 1
+            for (_, described), things in self._book.described.items()
+            if described is measure
+            for labels in things.values()
+            if index is None or labels[index] not in folded
+        }
 
     def _totals(self, measure: Measure, now: float) -> list[str]:
         book = self._book

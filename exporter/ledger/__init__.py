@@ -4,8 +4,17 @@
 part of it in memory, `store` opens the file and records polls into it.
 """
 
-from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series
+from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series, limited_labels
 from exporter.ledger.poll import Poll, Recorded
 from exporter.ledger.store import Ledger
 
-__all__ = ["OTHER_STREAM", "Book", "FeedState", "Ledger", "Poll", "Recorded", "Series"]
+__all__ = [
+    "OTHER_STREAM",
+    "Book",
+    "FeedState",
+    "Ledger",
+    "Poll",
+    "Recorded",
+    "Series",
+    "limited_labels",
+]

@@ -42,11 +42,20 @@ def advance(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> dict
             " revisited_at = :revisited_at, newest = :newest WHERE id = :id",
             row,
         )
+    if poll.gap is not None:
+        seen = feed.polled_at or 0
+        state["gaps_seen"] = min(feed.gaps_seen, seen) if feed.gaps else seen
+        connection.execute(
+            "UPDATE feed SET gaps_seen = ? WHERE id = ?", (state["gaps_seen"], feed.id)
+        )
     if poll.gap is not None or poll.filled is not None:
         gaps = feed.gaps if poll.gap is None else merged([*feed.gaps, poll.gap])
         gaps = gaps if poll.filled is None else without(gaps, poll.filled)
         state["gaps"] = leave(connection, feed, gaps)
     if poll.streams is not None and poll.advances:
+        if poll.listed and not feed.listed:
+            state["listed"] = True
+            connection.execute("UPDATE feed SET listed = 1 WHERE id = ?", (feed.id,))
         state["streams"] = _step(connection, feed, poll)
         state["streams_began"] = feed.streams_began | {
             name: began
@@ -113,6 +122,8 @@ def _step(connection: sqlite3.Connection, feed: FeedState, poll: Poll) -> dict[s
 
 def see(connection: sqlite3.Connection, book: Book, poll: Poll) -> dict[str, int]:
     """Note when the vendor's listing showed a stream; returns what changes of it."""
+    if poll.listed:
+        connection.execute("UPDATE account SET listed_at = ? WHERE id = ?", (poll.at, book.id))
     # One seen in the future was seen before the clock was set back.
     fresh = range(poll.at - STREAM_SEEN_RESOLUTION_SECONDS, poll.at + 1)
     seen = {name: poll.at for name in poll.discovered if book.streams.get(name) not in fresh}

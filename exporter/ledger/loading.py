@@ -8,7 +8,14 @@ from pathlib import Path
 import msgspec
 
 from exporter.errors import LedgerError
-from exporter.ledger.book import Book, FeedState, Series, other_labels
+from exporter.ledger.book import (
+    OTHER_STREAM,
+    Book,
+    FeedState,
+    Series,
+    limited_labels,
+    other_labels,
+)
 from exporter.ledger.file import DAMAGED
 from exporter.ledger.recording import stored
 from exporter.measures import BY_NAME
@@ -19,10 +26,11 @@ def load_feed(connection: sqlite3.Connection, account: int, name: str) -> FeedSt
     """How far a feed has come."""
     row = connection.execute(
         "SELECT id, name, began, polled_at, revisited_at, resume, newest, finest, coarse_until,"
-        " folded_until FROM feed WHERE account = ? AND name = ?",
+        " folded_until, listed, gaps_seen FROM feed WHERE account = ? AND name = ?",
         (account, name),
     ).fetchone()
     feed = FeedState(*row)
+    feed.listed = bool(feed.listed)
     feed.gaps = [
         Window(start, end)
         for start, end in connection.execute(
@@ -63,9 +71,11 @@ def load_series(connection: sqlite3.Connection, book: Book, *, now: float, path:
             book.series.setdefault(measure, {})[series.labels] = series
             if is_folded:
                 folded.append(series)
+            elif measure.limited and OTHER_STREAM not in series.labels:
+                book.combinations_of(measure).within.add(series.labels)
         _load_holds(connection, book, feed, now)
     for series in folded:
-        labels = other_labels(series.measure, series.labels)
+        labels = _shown_under(book, series)
         into = book.series[series.measure].get(labels)
         if into is None:
             # Another feed, not polled any more, brought it in.
@@ -73,6 +83,16 @@ def load_series(connection: sqlite3.Connection, book: Book, *, now: float, path:
         if into is None:
             raise LedgerError(f"ledger {path}: {DAMAGED}")
         book.series[series.measure][labels] = series.into = into
+
+
+def _shown_under(book: Book, series: Series) -> tuple[str, ...]:
+    """The labels of the series that shows the growth of a folded one."""
+    measure, labels = series.measure, series.labels
+    index = measure.stream_index
+    if index is not None and (not measure.limited or labels[index] in book.folded):
+        return other_labels(measure, labels)
+    book.combinations_of(measure).beyond.add(labels)
+    return limited_labels(measure, labels)
 
 
 def _load_holds(connection: sqlite3.Connection, book: Book, feed: FeedState, now: float) -> None:

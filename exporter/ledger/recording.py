@@ -9,7 +9,14 @@ from typing import Final
 
 import msgspec
 
-from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series, other_labels
+from exporter.ledger.book import (
+    OTHER_STREAM,
+    Book,
+    FeedState,
+    Series,
+    limited_labels,
+    other_labels,
+)
 from exporter.ledger.rule import expose
 from exporter.model import DAY, HOUR, LIFETIME_WIDTH, Event, Measure, Step, Usage
 
@@ -109,7 +116,8 @@ class Recording:
             if named is not None:
                 series = named.get(row.labels)
             if series is None:
-                series = self._appear(row.measure, row.labels)
+                # What a total since ever first comes to is the past: its growth is not known.
+                series = self._appear(row.measure, row.labels, held=width != LIFETIME_WIDTH)
             bucket = rows.get((start, width))
             if bucket is None:
                 bucket = rows[start, width] = {}
@@ -154,19 +162,25 @@ class Recording:
         increments = self._increments.setdefault(bucket, {})
         increments[series] = increments.get(series, 0) + amount
 
-    def _appear(self, measure: Measure, labels: tuple[str, ...]) -> Series:
+    def _appear(self, measure: Measure, labels: tuple[str, ...], *, held: bool = True) -> Series:
         """A series that the ledger has not seen before; hidden when its stream is folded."""
         if len(labels) != len(measure.labels) + (measure.type == "histogram"):
             raise ValueError(f"{measure.name} has the labels {measure.labels}, not {labels}")
         index = measure.stream_index
         into = None
+        other = None
         if index is not None and not self._admit(labels[index]):
             other = other_labels(measure, labels)
+        elif not self._book.combines(measure, labels):
+            other = limited_labels(measure, labels)
+        if other is not None:
             into = self._book.series.get(measure, {}).get(other)
             into = into or self._bring_back(measure, other)
-            into = into or self._create(measure, other, stream=OTHER_STREAM)
+            into = into or self._create(
+                measure, other, stream=None if index is None else other[index], held=held
+            )
         stream = None if index is None else labels[index]
-        return self._create(measure, labels, stream=stream, into=into)
+        return self._create(measure, labels, stream=stream, into=into, held=held)
 
     def _bring_back(self, measure: Measure, labels: tuple[str, ...]) -> Series | None:
         """A series that the book left out, because a feed that is not polled brought it in."""
@@ -184,6 +198,7 @@ class Recording:
         *,
         stream: str | None,
         into: Series | None = None,
+        held: bool = True,
     ) -> Series:
         series = Series(
             id=next(self._ids), measure=measure, labels=labels, created=int(self._now), into=into
@@ -192,7 +207,8 @@ class Recording:
         self._book.series.setdefault(measure, {})[labels] = series
         self._fresh.append(series)
         self.changed.add(measure)
-        if into is None and not self._baseline and stream not in self._baseline_streams:
+        known_past = self._baseline or stream in self._baseline_streams
+        if into is None and held and not known_past:
             self._holds[series] = (0, self._hold_until)
         return series
 

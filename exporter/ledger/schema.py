@@ -148,6 +148,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         SELECT event.feed, event.id || ' started', event.since FROM event
         JOIN feed ON feed.id = event.feed JOIN account ON account.id = feed.account
         WHERE account.provider = 'dolby_media' AND feed.name = 'jobs'""",
+        # `listed_at`: the newest good listing of the account's streams. `listed`: whether the feed
+        # was ever polled with one; until then the names it brings are where counting begins.
+        "ALTER TABLE account ADD COLUMN listed_at INTEGER",
+        """UPDATE account SET listed_at =
+        (SELECT max(seen_at) FROM stream WHERE stream.account = account.id)""",
+        "ALTER TABLE feed ADD COLUMN listed INTEGER NOT NULL DEFAULT 0",
+        "UPDATE feed SET listed = 1 WHERE id IN (SELECT feed FROM feed_stream)",
+        # `gaps_seen`: what ended by then had been asked for before the gaps were left.
+        "ALTER TABLE feed ADD COLUMN gaps_seen INTEGER NOT NULL DEFAULT 0",
+        # Ids that the configuration names have a cursor of their own from now on.
+        """INSERT OR IGNORE INTO feed_stream (feed, name, began, left_at)
+        SELECT DISTINCT feed.id, json_extract(series.labels, '$[#-1]'), NULL, NULL
+        FROM series JOIN feed ON feed.id = series.feed JOIN account ON account.id = feed.account
+        WHERE account.provider = 'livepeer' AND feed.name IN ('creators', 'public_totals')""",
+        # The newest description of each thing that a vendor describes. `identity` are the labels
+        # that say which thing.
+        """CREATE TABLE description (
+            feed INTEGER NOT NULL,
+            measure TEXT NOT NULL,
+            identity TEXT NOT NULL,
+            labels TEXT NOT NULL,
+            PRIMARY KEY (feed, measure, identity)
+        ) WITHOUT ROWID""",
     ),
 )
 """`MIGRATIONS[n]` leads from version n to version n + 1."""

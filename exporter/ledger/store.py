@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exporter.errors import LedgerError, LedgerWriteError
-from exporter.ledger.book import Book
+from exporter.ledger.book import LABEL_LIMIT, Book
 from exporter.ledger.cursors import advance, leave, see, without
+from exporter.ledger.describing import describe, load_descriptions
 from exporter.ledger.file import DAMAGED, connect, locked, why
 from exporter.ledger.loading import load_feed, load_series
 from exporter.ledger.poll import Poll, Recorded
 from exporter.ledger.recording import Recording
-from exporter.model import DAY, Step, Window
+from exporter.model import DAY, HOUR, Measure, Step, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +87,7 @@ class Ledger:
         *,
         feeds: Iterable[str],
         stream_limit: int,
+        label_limit: int = LABEL_LIMIT,
         first_streams: Sequence[str] = (),
         reappears_after: float | None = None,
     ) -> Book:
@@ -99,10 +101,11 @@ class Ledger:
             connection.execute(
                 "INSERT OR IGNORE INTO account (provider, name) VALUES (?, ?)", (provider, account)
             )
-            (identity,) = connection.execute(
-                "SELECT id FROM account WHERE provider = ? AND name = ?", (provider, account)
+            identity, listed_at = connection.execute(
+                "SELECT id, listed_at FROM account WHERE provider = ? AND name = ?",
+                (provider, account),
             ).fetchone()
-            book = Book(identity, provider, account, stream_limit)
+            book = Book(identity, provider, account, stream_limit, label_limit, listed_at=listed_at)
             for name in feeds:
                 connection.execute(
                     "INSERT OR IGNORE INTO feed (account, name) VALUES (?, ?)", (identity, name)
@@ -124,6 +127,7 @@ class Ledger:
                         (identity, name),
                     )
             load_series(connection, book, now=self.clock(), path=self.path)
+            load_descriptions(connection, book)
         now = self.clock()
         if reappears_after is not None:
             for feed in book.feeds.values():
@@ -145,7 +149,7 @@ class Ledger:
             first_id=self._next_series,
             now=self.clock(),
             hold_seconds=self.hold_seconds,
-            late_before=(feed.polled_at or 0) if poll.advances else 0,
+            late_before=(feed.polled_at or 0) if poll.advances else feed.gaps_seen,
             baseline=feed.polled_at is None,
             baseline_streams=poll.baseline_streams,
         )
@@ -157,6 +161,7 @@ class Ledger:
                 recording.write()
                 state = advance(connection, feed, poll)
                 seen = see(connection, book, poll)
+                described = describe(connection, book, feed, poll)
         except BaseException:
             recording.undo()
             raise
@@ -164,8 +169,36 @@ class Ledger:
         for name, value in state.items():
             setattr(feed, name, value)
         book.streams.update(seen)
+        if poll.listed:
+            book.listed_at = poll.at
+        for measure, things in described.items():
+            book.described.setdefault((feed.name, measure), {}).update(things)
         self._next_series = recording.next_id
-        return Recorded(frozenset(recording.changed), recording.corrections, recording.late)
+        changed = frozenset((*recording.changed, *described))
+        return Recorded(changed, recording.corrections, recording.late)
+
+    def hours(
+        self, book: Book, feed_name: str, measures: Iterable[Measure], window: Window
+    ) -> dict[tuple[Measure, tuple[str, ...], int], int]:
+        """The amounts of a feed's hours within `window`, by measure, labels and start."""
+        series = {
+            one.id: (one.measure, one.labels)
+            for measure in measures
+            for one in book.series.get(measure, {}).values()
+        }
+        try:
+            rows = self._connection.execute(
+                "SELECT series, start, amount FROM bucket"
+                " WHERE feed = ? AND start >= ? AND start < ? AND width = ?",
+                (book.feeds[feed_name].id, window.start, window.end, HOUR),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise LedgerWriteError(f"ledger {self.path}: {why(error)}") from error
+        return {
+            (*series[identity], start): amount
+            for identity, start, amount in rows
+            if identity in series
+        }
 
     def give_up(self, book: Book, feed_name: str, lost: Window) -> None:
         """Strike `lost` off the feed's gaps: no vendor has it any more."""

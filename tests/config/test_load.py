@@ -90,7 +90,7 @@ def test_the_smallest_configuration_has_the_documented_defaults(load, tmp_path):
             concurrency=8,
         ),
         ledger=config.LedgerSettings(path=tmp_path / "usage.db", retention_seconds=400 * 86400),
-        limits=config.Limits(streams=10000),
+        limits=config.Limits(streams=10000, labels=100_000),
         accounts=(
             config.Account(
                 name="a",
@@ -119,7 +119,7 @@ def test_every_key_is_read():
     assert read.ledger == config.LedgerSettings(
         path=Path("/var/lib/exporter/usage.db"), retention_seconds=365 * 86400
     )
-    assert read.limits == config.Limits(streams=1)
+    assert read.limits == config.Limits(streams=1, labels=100_000)
     studio, apps, ready = read.accounts
     assert studio == config.Account(
         name="Studio „Süd“ no. 1",

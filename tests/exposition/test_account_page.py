@@ -130,14 +130,51 @@ def test_the_levels_of_one_feed_age_apart_from_anothers(page):
 
 def test_levels_of_folded_streams_are_summed_where_a_sum_says_something(book, page):
     book.folded |= {"x", "y"}
-    info = Level(measures.STREAM_INFO, ("live", "x", "X", "false"), 1)
+    info = ("live", "x", "X", "false")
+    book.described["more", measures.STREAM_INFO] = {info[:2]: info}
     unique = Level(measures.STREAM_COUNTRY_VIEWERS, ("live", "x", "DE"), 5, merge="greatest")
     show(page, "viewers", [viewers("x", 2), viewers("y", 3), viewers("a", 9)], at=NOW)
-    show(page, "more", [info, unique], at=NOW)
+    show(page, "more", [unique], at=NOW)
+    page.render([measures.STREAM_INFO], NOW)
     lines = (text(page, measures.STREAM_VIEWERS) or "").splitlines()
     assert [line.split('stream="')[1] for line in lines] == [f'{OTHER_STREAM}"}} 5', 'a"} 9']
     assert text(page, measures.STREAM_INFO) is None
     assert text(page, measures.STREAM_COUNTRY_VIEWERS) is None
+
+
+def test_a_description_lasts_longer_than_the_levels_of_its_feed(book, page):
+    """An idle stream keeps its last known name."""
+    labels = ("vod", "a", "Film", "false")
+    book.described["vod_streams", measures.STREAM_INFO] = {labels[:2]: labels}
+    show(page, "vod_streams", [Level(measures.STREAM_INFO, labels, 1), viewers("a", 1)], at=NOW)
+    page.render_all(NOW)
+    page.render(page.due(NOW + LEVEL_SECONDS), NOW + LEVEL_SECONDS)
+    assert text(page, measures.STREAM_VIEWERS) is None
+    assert 'stream="a",name="Film",archived="false"} 1' in (text(page, measures.STREAM_INFO) or "")
+
+
+def test_of_two_feeds_that_tell_one_level_the_greatest_is_shown(page):
+    """A list of those watched most may not have a stream whose details another feed asks for."""
+    show(page, "viewers", [viewers("a", 7)], at=NOW)
+    show(page, "stream_viewers", [viewers("a", 8), viewers("b", 1)], at=NOW)
+    lines = (text(page, measures.STREAM_VIEWERS) or "").splitlines()
+    assert sorted(line.rpartition("stream=")[2] for line in lines) == ['"a"} 8', '"b"} 1']
+
+
+def test_devices_beyond_the_limit_are_summed(book, page):
+    book.label_limit = 2
+    devices = {"phone": 5, "tablet": 4, "tv": 3, "fridge": 2}
+    told = [Level(measures.DEVICE_VIEWERS, ("all", name), count) for name, count in devices.items()]
+    show(page, "realtime", told, at=NOW)
+    shown = 'all",device="'
+    lines = (text(page, measures.DEVICE_VIEWERS) or "").splitlines()
+    assert [line.split(shown)[1] for line in lines] == [
+        'phone"} 5',
+        'tablet"} 4',
+        f'{OTHER_STREAM}"}} 5',
+    ]
+    show(page, "realtime", told[::-1], at=NOW + 900)
+    assert f'{shown}phone"}} 5' in (text(page, measures.DEVICE_VIEWERS) or ""), "decided once"
 
 
 def test_what_is_not_a_number_is_not_shown(page):

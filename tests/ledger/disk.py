@@ -110,10 +110,14 @@ def contents(book: Book, now: float) -> dict[str, object]:
                 feed.folded_until,
                 list(feed.gaps),
                 dict(feed.streams),
+                feed.listed,
+                feed.gaps_seen,
             )
             for name, feed in book.feeds.items()
         },
         "streams": dict(book.streams),
+        "listed_at": book.listed_at,
+        "described": {key: dict(things) for key, things in book.described.items()},
         "admitted": set(book.admitted),
         "folded": set(book.folded),
     }

@@ -78,6 +78,42 @@ def test_a_later_step_keeps_what_the_earlier_ones_made(connection, monkeypatch):
     assert connection.execute("SELECT name, colour FROM account").fetchall() == [("studio", None)]
 
 
+def test_what_an_older_version_counted_is_not_counted_again(connection, monkeypatch):
+    """The start of a job is an event of its own since version 3; ids have cursors of their own."""
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:2])
+    migrate(connection)
+    for account, provider in enumerate(("dolby_media", "livepeer", "millicast"), 1):
+        connection.execute("INSERT INTO account VALUES (?, ?, 'a')", (account, provider))
+    feeds = ((1, 1, "jobs"), (2, 2, "creators"), (3, 2, "public_totals"), (4, 3, "streams"))
+    for feed in feeds:
+        connection.execute(
+            "INSERT INTO feed (id, account, name, polled_at) VALUES (?, ?, ?, 900)", feed
+        )
+    connection.execute("INSERT INTO event VALUES (1, 'job', 7)")
+    for feed, labels in ((2, '["all","asset"]'), (3, '["id"]'), (4, '["live","lobby"]')):
+        connection.execute(
+            "INSERT INTO series (feed, measure, labels, truth, exposed, created)"
+            " VALUES (?, 'm', ?, 1, 1, 0)",
+            (feed, labels),
+        )
+    connection.execute("INSERT INTO feed_stream VALUES (4, 'lobby', NULL, NULL)")
+    connection.execute("INSERT INTO stream VALUES (3, 'lobby', 800, 0), (3, 'stage', 850, 0)")
+    monkeypatch.undo()
+    migrate(connection)
+    events = set(connection.execute("SELECT id, since FROM event"))
+    assert events == {("job", 7), ("job started", 7)}
+    cursors = set(connection.execute("SELECT feed, name, began, left_at FROM feed_stream"))
+    assert cursors == {
+        (feed, name, None, None) for feed, name in ((2, "asset"), (3, "id"), (4, "lobby"))
+    }
+    assert connection.execute("SELECT listed_at FROM account").fetchall() == [
+        (None,),
+        (None,),
+        (850,),
+    ]
+    assert connection.execute("SELECT id FROM feed WHERE listed").fetchall() == [(4,)]
+
+
 def test_a_newer_version_is_refused(connection):
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")

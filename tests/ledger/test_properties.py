@@ -24,7 +24,17 @@ from exporter import measures
 from exporter.errors import LedgerWriteError
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
 from exporter.ledger.rule import truth
-from exporter.model import DAY, HOUR, LIFETIME_START, LIFETIME_WIDTH, Event, Step, Usage, Window
+from exporter.model import (
+    DAY,
+    HOUR,
+    LIFETIME_START,
+    LIFETIME_WIDTH,
+    Event,
+    Level,
+    Step,
+    Usage,
+    Window,
+)
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
 
 START = 1_704_067_200  # 2024-01-01, a month of 31 days before one of 29
@@ -82,6 +92,8 @@ def polls(draw):
     feed = draw(some.sampled_from(FEEDS))
     names = [f"{feed}-{stream}" for stream in STREAMS]
     some_names = some.lists(some.sampled_from(names), max_size=3, unique=True)
+    title = draw(some.sampled_from(("Film", "Match")))
+    described = Level(measures.STREAM_INFO, ("vod", names[0], title, "false"), 1)
     gap_start = START + DAY * draw(some.integers(0, 5))
     gap = Window(gap_start, gap_start + DAY * draw(some.integers(1, 3)))
     return {
@@ -98,7 +110,9 @@ def polls(draw):
         "began": draw(some.sampled_from((None, START, START + DAY))),
         "streams_began": draw(some.dictionaries(some.sampled_from(names), some.integers(0, 9))),
         "baseline_streams": frozenset(draw(some_names)),
+        "listed": draw(some.booleans()),
         "discovered": tuple(draw(some_names)),
+        "described": (described,) if draw(some.booleans()) else (),
         "named": tuple(draw(some_names)) if draw(some.booleans()) else (),
     }
 
@@ -157,7 +171,7 @@ class Model:
         feed = poll.feed
         fresh = set()
 
-        def counter(measure, labels):
+        def counter(measure, labels, *, since_ever=False):
             key = (measure, labels)
             if key in self.counters:
                 return self.counters[key]
@@ -167,18 +181,20 @@ class Model:
             one.folded = index is not None and not self.admit(labels[index])
             stream = None if index is None else labels[index]
             first = self.polled_at.get(feed) is None or stream in poll.baseline_streams
+            first = first or since_ever  # its past is where it begins
             if not first and not one.folded:
                 one.held = (0, now + HOLD_SECONDS)
             fresh.add(key)
             if one.folded:
-                counter(*other_key(key))
+                counter(*other_key(key), since_ever=since_ever)
             return one
 
         for stream in poll.named:
             self.admit(stream)
         for row in poll.usage:
             if row.start >= self.folded_until[feed] or row.width == LIFETIME_WIDTH:
-                counter(row.measure, row.labels).buckets[row.start, row.width] = row.amount
+                one = counter(row.measure, row.labels, since_ever=row.width == LIFETIME_WIDTH)
+                one.buckets[row.start, row.width] = row.amount
         for event in poll.events:
             if event.id not in self.told and event.since >= poll.at - 93 * DAY:
                 self.told.add(event.id)

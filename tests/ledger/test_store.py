@@ -11,7 +11,16 @@ import pytest
 from exporter import measures
 from exporter.errors import LedgerError, LedgerWriteError
 from exporter.ledger import Ledger, Poll
-from exporter.model import DAY, HOUR, Event, Usage, Window
+from exporter.model import (
+    DAY,
+    HOUR,
+    LIFETIME_START,
+    LIFETIME_WIDTH,
+    Event,
+    Level,
+    Usage,
+    Window,
+)
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
 
 NOW = 1_704_067_200 + 10 * DAY
@@ -70,7 +79,9 @@ def a_rich_poll(at=NOW):
         newest=NOW,
         gap=Window(NOW - 9 * DAY, NOW - 4 * DAY),
         streams=("a", "b"),
+        listed=True,
         discovered=("c", "d", "z"),
+        described=(Level(measures.STREAM_INFO, ("vod", "a", "Film", "false"), 1),),
     )
 
 
@@ -434,3 +445,100 @@ def test_accounts_of_one_name_at_two_vendors_are_two(ledger):
         assert not book.series
         ledger.record(book, Poll(feed="usage", at=NOW, usage=(delivered(1),)))
         assert book.series[measures.DELIVERED_BYTES][("live",)].exposed == 1
+
+
+def test_a_piece_of_a_gap_counts_as_late_only_what_had_been_asked_for_before(ledger, book):
+    """The daily look back is a gap, too, where it is filled after the current data."""
+    old, missed = NOW - 40 * HOUR, NOW - 20 * HOUR
+    ledger.record(book, Poll(feed="usage", at=NOW - 30 * HOUR, usage=(delivered(1, old, HOUR),)))
+    gap = Window(old - HOUR, NOW - HOUR)
+    ledger.record(book, Poll(feed="usage", at=NOW, gap=gap))
+    pieces = (delivered(9, old, HOUR), delivered(5, missed, HOUR))
+    piece = Poll(feed="usage", at=NOW, usage=pieces, advances=False, filled=gap)
+    assert open_book(ledger).feeds["usage"].gaps_seen == NOW - 30 * HOUR
+    assert ledger.record(book, piece).late == 1
+
+
+def info(name, archived="false"):
+    return Level(measures.STREAM_INFO, ("vod", "a", name, archived), 1)
+
+
+def test_the_newest_description_of_a_thing_is_kept(ledger, book):
+    def described():
+        known = book.described["usage", measures.STREAM_INFO]
+        assert open_book(ledger).described["usage", measures.STREAM_INFO] == known
+        return list(known.values())
+
+    changed = ledger.record(book, Poll(feed="usage", at=NOW, described=(info("Film"),))).changed
+    assert changed == {measures.STREAM_INFO}
+    assert described() == [("vod", "a", "Film", "false")]
+    unchanged = ledger.record(book, Poll(feed="usage", at=NOW, described=(info("Film"),)))
+    assert unchanged.changed == frozenset()
+    ledger.record(book, Poll(feed="usage", at=NOW))
+    ledger.record(book, Poll(feed="usage", at=NOW, described=(info("Film", "true"),)))
+    assert described() == [("vod", "a", "Film", "true")]
+    ledger.record(book, Poll(feed="usage", at=NOW, described=(info("Old"),), advances=False))
+    assert described() == [("vod", "a", "Film", "true")], "a gap is about the past"
+
+
+def test_a_listing_and_the_first_poll_after_it_are_remembered(ledger, book):
+    assert book.listed_at is None
+    ledger.record(book, Poll(feed="usage", at=NOW, streams=("a",)))
+    assert not book.feeds["usage"].listed
+    ledger.record(book, Poll(feed="usage", at=NOW + 900, streams=("a", "b"), listed=True))
+    for known in (book, open_book(ledger)):
+        assert known.listed_at == NOW + 900
+        assert known.feeds["usage"].listed
+
+
+def test_countries_of_streams_beyond_the_limit_are_summed_exactly(ledger):
+    """Each stream keeps its total; what is beyond the limit grows under one country."""
+
+    def book(limit):
+        return ledger.book(
+            "millicast", "studio", feeds=("usage",), stream_limit=10, label_limit=limit
+        )
+
+    def poll(at, **amounts):
+        return Poll(
+            feed="usage",
+            at=at,
+            usage=tuple(
+                Usage(measure, ("live", "a", country), NOW - HOUR, HOUR, amount)
+                for measure in (measures.STREAM_COUNTRY_VIEWS, measures.STREAM_COUNTRY_PUBLISHES)
+                for country, amount in amounts.items()
+            ),
+        )
+
+    def shown(book, measure=measures.STREAM_COUNTRY_VIEWS):
+        return {series.labels[2]: series.exposed for series in book.shown(measure)}
+
+    limited = book(2)
+    ledger.record(limited, poll(NOW, DE=1, FR=2, ES=3, IT=4))
+    assert shown(limited) == {"DE": 1, "FR": 2, "__other__": 7}
+    ledger.record(limited, poll(NOW, DE=1, FR=2, ES=5, IT=3, PT=6))
+    for known in (limited, book(2), book(100)):
+        for measure in (measures.STREAM_COUNTRY_VIEWS, measures.STREAM_COUNTRY_PUBLISHES):
+            assert shown(known, measure) == {"DE": 1, "FR": 2, "__other__": 14}
+    again = book(100)
+    ledger.record(again, poll(NOW, ES=6, PL=1))
+    assert shown(again) == {"DE": 1, "FR": 2, "__other__": 15, "PL": 1}, "decided for good"
+
+
+def test_the_past_of_a_total_since_ever_is_where_it_begins(ledger, book):
+    """An id that is configured later has a past: its first total is no growth."""
+    ledger.record(book, Poll(feed="usage", at=NOW))
+    total = Usage(measures.LIFETIME_VIEWS, ("id",), LIFETIME_START, LIFETIME_WIDTH, 5_000_000)
+    ledger.record(book, Poll(feed="usage", at=NOW + 900, usage=(total,)))
+    (series,) = book.shown(measures.LIFETIME_VIEWS)
+    assert book.value(series, NOW + 900) == 5_000_000
+
+
+def test_the_hours_of_a_feed_can_be_read(ledger, book):
+    usage = (delivered(3, NOW - HOUR, HOUR), delivered(4, NOW - 5 * HOUR, HOUR))
+    ledger.record(book, Poll(feed="usage", at=NOW, usage=usage))
+    hours = ledger.hours(
+        book, "usage", [measures.DELIVERED_BYTES], Window(NOW - 2 * HOUR, NOW + HOUR)
+    )
+    assert list(hours.values()) == [3]
+    assert ledger.hours(book, "usage", [measures.RECEIVED_BYTES], Window(0, NOW)) == {}
