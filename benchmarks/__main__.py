@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import polling, scraping
+from benchmarks import idle, polling, scraping
 from benchmarks.results import Result, save, table
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "scrapes": scraping.measure,
     "interference": polling.measure_interference,
     "polls": polling.measure_cost,
+    "requests": idle.measure,
     "start": scraping.start,
     "memory": scraping.memory,
     "ledger": polling.measure_ledger,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.ledger import Ledger, Poll
@@ -36,7 +37,13 @@ def ledger(path: Path, streams: int, *, hours: int = 1) -> None:
     opened.close()
 
 
-def configuration(folder: Path, url: str = NOBODY, *, cadence: str = "15m") -> Path:
+def configuration(
+    folder: Path,
+    url: str = NOBODY,
+    *,
+    cadence: str = "15m",
+    feeds: Sequence[str] = ("streams",),
+) -> Path:
     """A configuration with one Millicast account that polls its streams at `url`."""
     (folder / "credential").write_text("bench")
     path = folder / "config.yaml"
@@ -49,7 +56,7 @@ accounts:
   - name: bench
     provider: millicast
     url: {url}
-    feeds: [streams]
+    feeds: [{", ".join(feeds)}]
     credentials_file: {folder}/credential
 """
     )
