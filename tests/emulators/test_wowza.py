@@ -371,6 +371,66 @@ async def test_limits_can_differ_from_what_was_asked(ask):
     assert widened == asked
 
 
+def window_of(start):
+    return {"from": iso(start), "to": iso(start + HOUR)}
+
+
+def limits_of(start, end):
+    return {
+        name: datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        for name, second in (("from", start), ("to", end))
+    }
+
+
+@pytest.mark.parametrize("path", ["vod_streams", "stream_targets/summary", "account"])
+async def test_an_open_window_can_end_now(ask, path):
+    """Only `limits` says so: nothing has happened after now, and a closed hour stays whole."""
+    open_hour, closed = window_of(MIDNIGHT + 4 * HOUR), window_of(MIDNIGHT + 3 * HOUR)
+    _, plain = await ask(f"usage/{path}", **open_hour)
+    _, cut = await ask(f"usage/{path}", quirks=["cuts-open-window"], **open_hour)
+    limits = cut.pop("limits")
+    assert limits == plain.pop("limits") | limits_of(MIDNIGHT + 4 * HOUR, NOW)
+    assert cut == plain
+    _, plain = await ask(f"usage/{path}", **closed)
+    assert await ask(f"usage/{path}", quirks=["cuts-open-window"], **closed) == (200, plain)
+
+
+async def test_the_vendors_clock_can_be_behind(clock, ask):
+    """A window ends at the vendor's now, with what the vendor has by then."""
+    start = MIDNIGHT + 4 * HOUR
+    clock.now = start + 15 * 60 + 20  # the vendor has only just published the first quarter
+    _, plain = await ask("usage/vod_streams", **window_of(start))
+    assert any(row["viewing_bytes"] for row in plain["vod_streams"])
+    _, behind = await ask("usage/vod_streams", quirks=["clock-behind"], **window_of(start))
+    assert behind == plain | {"limits": limits_of(start, clock.now - 20)}
+    clock.now -= 1
+    _, behind = await ask("usage/vod_streams", quirks=["clock-behind"], **window_of(start))
+    assert not any(row["viewing_bytes"] for row in behind["vod_streams"])
+
+
+async def test_a_clock_behind_has_not_begun_the_hour_that_others_are_in(world, clock, ask):
+    """Its `limits` end before they begin, and each stream is there with nothing."""
+    start = MIDNIGHT + 4 * HOUR
+    clock.now = start + 12
+    vendor = Wowza(world, clock=clock, quirks=frozenset({"clock-behind"}), behind=300)
+    response = await vendor.answer(request("usage/vod_streams", **window_of(start)))
+    body = json.loads(response.body)
+    assert body["limits"] == limits_of(start, clock.now - 300)
+    assert len(body["vod_streams"]) == 6
+    assert {row["viewing_seconds"] for row in body["vod_streams"]} == {0}
+
+
+async def test_the_truth_of_a_clock_behind_is_what_the_vendor_has_by_it(world, clock):
+    """Counters and gauges are those of the vendor's own now."""
+    plain = Wowza(world, clock=clock)
+    behind = Wowza(world, clock=clock, quirks=frozenset({"clock-behind"}), behind=121)
+    window = (MIDNIGHT, MIDNIGHT + 5 * HOUR)
+    now = MIDNIGHT + 4 * HOUR + 100
+    assert behind.truth(*window, now=now) == plain.truth(*window, now=now - 121)
+    assert behind.truth(*window, now=now) != plain.truth(*window, now=now)
+    assert behind.levels(now) == plain.levels(now - 121) != plain.levels(now)
+
+
 async def test_unused_rows_can_be_left_out(ask):
     """A stream without usage in the window is a row of zeros, or no row."""
     window = {"from": iso(NOW + HOUR), "to": iso(NOW + 2 * HOUR)}

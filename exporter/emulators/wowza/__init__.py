@@ -7,6 +7,9 @@ Quirks, each off unless named:
 
 limits-inside           `limits` inside the object, as the schemas have it; beside it by default
 limits-whole-days       the window is widened to whole days, and `limits` says so
+cuts-open-window        a usage window that reaches beyond now ends now, and `limits` says so
+clock-behind            the vendor's clock is `behind` seconds behind, and usage windows end by it:
+                        `limits` of a window that has not begun for it end before they begin
 payload-version-number  `payload_version` is a number
 page-key-null, page-key-empty   the last page's `next_page_key` is null or ""; absent by default
 page-key-repeats        the last page names its own key again
@@ -43,6 +46,8 @@ QUIRKS = frozenset(
     {
         "limits-inside",
         "limits-whole-days",
+        "cuts-open-window",
+        "clock-behind",
         "payload-version-number",
         "page-key-null",
         "page-key-empty",
@@ -67,7 +72,11 @@ VERSIONS = {
 
 
 class Wowza:
-    """The vendor over one world. `clock` gives Unix seconds; `page_size` is the largest page."""
+    """The vendor over one world.
+
+    `clock` gives Unix seconds; `page_size` is the largest page; `behind` is by how many seconds
+    the vendor's clock is behind `clock` with the quirk `clock-behind`.
+    """
 
     provider = "wowza"
     paging: tuple[Paging, ...] = (
@@ -83,11 +92,13 @@ class Wowza:
         credential: str = "demo",
         quirks: frozenset[str] = frozenset(),
         page_size: int = 1000,
+        behind: int = 20,
     ) -> None:
         if unknown := quirks - QUIRKS:
             raise ValueError(f"unknown quirks: {', '.join(sorted(unknown))}")
         self._world = world
         self._clock = clock
+        self._behind = behind if "clock-behind" in quirks else 0
         self._credential = credential
         self._quirks = quirks
         self._pages = Pages(page_size, quirks)
@@ -102,7 +113,7 @@ class Wowza:
             return refuse(401, code=MISSING_TOKEN)
         if not self.accepts(request):
             return refuse(401)
-        now = self._clock()
+        now = self._clock() - self._behind
         if "cache" in self._quirks:
             until, kept = self._cached.get(request, (0.0, None))
             if kept is not None and now < until:
@@ -119,7 +130,7 @@ class Wowza:
     def empty(self, request: Request) -> Response:
         """The same answer for an account without streams and traffic."""
         try:
-            return rendered(emptied(self._body(request, int(self._clock()))))
+            return rendered(emptied(self._body(request, int(self._clock() - self._behind))))
         except Refusal as refusal:
             return refuse(refusal.status, reason=refusal.reason)
 
@@ -127,11 +138,18 @@ class Wowza:
         return error_body(status), CONTENT_TYPE
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
-        """What accrued in [start, end), which the vendor only tells for whole hours."""
-        return truth.accrued(Account(self._world, now), Window(start, end))
+        """What accrued in [start, end), which the vendor only tells for whole hours.
+
+        `now` is the client's: a vendor whose clock is behind has less by then.
+        """
+        return truth.accrued(self._account(now), Window(start, end))
 
     def levels(self, now: int) -> Amounts:
-        return truth.levels(Account(self._world, now))
+        return truth.levels(self._account(now))
+
+    def _account(self, now: int) -> Account:
+        """The account as the vendor has it when it is `now` for its clients."""
+        return Account(self._world, now - self._behind)
 
     def _body(self, request: Request, now: int) -> dict[str, Any]:
         match request.path.strip("/").split("/"):

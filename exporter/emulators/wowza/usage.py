@@ -242,7 +242,11 @@ class Usage:
 
     def _window(self) -> Window:
         window = usage_window(self.request, now=self.account.now)
-        return window.widened_to_days() if "limits-whole-days" in self.quirks else window
+        if "limits-whole-days" in self.quirks:
+            window = window.widened_to_days()
+        if self.quirks & {"cuts-open-window", "clock-behind"}:
+            window = window.ended_by(self.account.now)
+        return window
 
     def _before_retirement(self) -> None:
         if not self.legacy:

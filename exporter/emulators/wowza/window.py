@@ -35,6 +35,10 @@ class Window:
     def widened_to_days(self) -> "Window":
         return Window(self.start // DAY * DAY, round_up(self.end, DAY))
 
+    def ended_by(self, now: int) -> "Window":
+        """What of it is not after `now`; of a window that has not begun, one with nothing in it."""
+        return Window(self.start, min(self.end, now))
+
 
 def usage_window(request: Request, *, now: int) -> Window:
     """The window of a `/usage` operation; Refusal 422 when it breaks a rule."""
