@@ -344,6 +344,28 @@ async def test_the_last_page_can_name_itself(ask):
     assert pagination["next_page_key"] == key
 
 
+@pytest.mark.parametrize("family", ["vod_streams", "transcoders"])
+async def test_pages_can_begin_with_the_last_rows_of_the_page_before(ask, family):
+    """The rows that two pages share differ in nothing, none is lost, and the last page ends."""
+    _, whole = await ask(f"usage/{family}")
+    rows = await every_row(ask, family, page_size=3, quirks=["overlapping-pages"])
+    places = [whole[family].index(row) for row in rows]
+    assert places == [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5]
+    _, first = await ask(f"usage/{family}", page_size=3, quirks=["overlapping-pages"])
+    assert first["pagination"]["total_records"] == 6
+    assert first["pagination"]["total_pages"] == 4
+
+
+async def test_pages_that_begin_with_earlier_rows_end_all_the_same(ask):
+    """A counted page past the last is empty, and pages of one row have nothing to share."""
+    overlapping = {"quirks": ["overlapping-pages"]}
+    _, past = await ask("usage/transcoders", page_size=3, page=5, **overlapping)
+    assert past["transcoders"] == []
+    for family in ("vod_streams", "transcoders"):
+        assert len(await every_row(ask, family, page_size=1, **overlapping)) == 6
+        assert len(await every_row(ask, family, page_size=6, **overlapping)) == 6
+
+
 async def test_quirks_change_the_shape_and_nothing_else(ask):
     """Each quirk moves, renames or drops what it says."""
     _, plain = await ask("usage/account")

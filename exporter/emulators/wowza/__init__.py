@@ -13,6 +13,8 @@ clock-behind            the vendor's clock is `behind` seconds behind, and usage
 payload-version-number  `payload_version` is a number
 page-key-null, page-key-empty   the last page's `next_page_key` is null or ""; absent by default
 page-key-repeats        the last page names its own key again
+overlapping-pages       a page begins with the last rows (two at most) of the page before, as when
+                        a list grows at its beginning while it is read; both kinds of paging
 pagination-missing      lists come whole and without `pagination`
 unused-left-out         lists leave out rows whose amounts are all 0
 names-of-1.7            `viewing_time` and `bytes` for `viewing_seconds` and `viewing_bytes`
@@ -52,6 +54,7 @@ QUIRKS = frozenset(
         "page-key-null",
         "page-key-empty",
         "page-key-repeats",
+        "overlapping-pages",
         "pagination-missing",
         "unused-left-out",
         "names-of-1.7",

@@ -14,6 +14,8 @@ from exporter.emulators.wowza.errors import Refusal
 
 Row = Mapping[str, Any]
 
+OVERLAP = 2  # rows of the page before, by quirk
+
 
 @dataclass(frozen=True, slots=True)
 class Pages:
@@ -36,7 +38,7 @@ class Pages:
         }
         following = at + size
         if following < len(rows):
-            pagination["next_page_key"] = page_key(rows[following])
+            pagination["next_page_key"] = page_key(rows[at + self._step(size)])
         elif "page-key-null" in self.quirks:
             pagination["next_page_key"] = None
         elif "page-key-empty" in self.quirks:
@@ -44,21 +46,22 @@ class Pages:
         elif "page-key-repeats" in self.quirks and asked:
             pagination["next_page_key"] = asked
         pagination["per_page"] = size
-        pagination["total_pages"] = -(-len(rows) // size)
+        pagination["total_pages"] = self._count(rows, size)
         return rows[at:following], pagination
 
     def by_number(self, rows: Sequence[Row], request: Request) -> tuple[Sequence[Row], Any]:
         """One page of kind 1.0 and its `pagination`; a page past the end is empty."""
         size = self._size(request)
         page = positive(request, "page", default=1)
-        first = (page - 1) * size
-        found = rows[first : first + size]
+        pages = self._count(rows, size)
+        first = (page - 1) * self._step(size)
+        found = rows[first : first + size] if page <= pages else ()
         pagination = {
             "payload_version": self._version("1.0"),
             "total_records": len(rows),
             "page": page,
             "per_page": size,
-            "total_pages": -(-len(rows) // size),
+            "total_pages": pages,
             "page_first_index": first,
             "page_last_index": first + len(found) - 1 if found else first,
         }
@@ -66,6 +69,15 @@ class Pages:
 
     def _size(self, request: Request) -> int:
         return min(positive(request, "per_page", default=self.largest), self.largest)
+
+    def _step(self, size: int) -> int:
+        """From the beginning of one page to the next's."""
+        return max(1, size - OVERLAP) if "overlapping-pages" in self.quirks else size
+
+    def _count(self, rows: Sequence[Row], size: int) -> int:
+        """How many pages it takes to hold every row."""
+        beyond_the_first = max(0, len(rows) - size)
+        return bool(rows) + -(-beyond_the_first // self._step(size))
 
     def _version(self, version: str) -> str | float:
         return float(version) if "payload-version-number" in self.quirks else version
