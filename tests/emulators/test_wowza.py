@@ -21,6 +21,17 @@ def iso(second):
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def window_of(start):
+    return {"from": iso(start), "to": iso(start + HOUR)}
+
+
+def limits_of(start, end):
+    return {
+        name: datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        for name, second in (("from", start), ("to", end))
+    }
+
+
 def request(path, *, token="demo", version="v1.11", **params):
     headers = (("authorization", f"Bearer {token}"),) if token else ()
     pairs = tuple((name.rstrip("_"), str(value)) for name, value in params.items())
@@ -384,6 +395,106 @@ async def test_quirks_change_the_shape_and_nothing_else(ask):
     assert old["vod_streams"][0]["bytes"] == whole["vod_streams"][0]["viewing_bytes"]
 
 
+IDLE = window_of(NOW + HOUR)
+"""Nothing has happened in it yet."""
+SPELLED = [
+    ("usage/vod_streams", {}),
+    ("usage/transcoders/summary", {}),
+    ("usage/account", {"include": "trend"}),
+    ("usage/vod_streams/summary", {"version": "v1.10"}),
+    ("analytics/viewers/account", {"include": "countries,renditions,devices"}),
+    ("analytics/viewers/vod_streams", {}),
+]
+
+
+def numbers(value, *, but=()):
+    """Every number of a JSON value with the key or position it is under, in order."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, member in pairs:
+        if isinstance(member, dict | list):
+            if name not in but:
+                yield from numbers(member, but=but)
+        elif isinstance(member, int | float) and not isinstance(member, bool):
+            yield name, member
+
+
+@pytest.mark.parametrize(("path", "params"), SPELLED)
+async def test_amounts_can_be_integral_floats(ask, path, params):
+    """22886 is 22886.0, and means the same; what is no amount stays as it is."""
+    _, plain = await ask(path, **params)
+    _, floats = await ask(path, quirks=["integral-floats"], **params)
+    assert floats == plain
+    amounts = {name: type(value) for name, value in numbers(floats, but=["pagination"])}
+    assert amounts.pop("name", int) is int  # a rendition
+    assert set(amounts.values()) == {float}
+    assert {type(value) for _, value in numbers(floats.get("pagination", {}))} <= {int}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_amounts_of_nothing_can_be_null_or_absent(ask, family):
+    """An idle row has its name and no amount; a row with usage is whole."""
+    _, zeros = await ask(f"usage/{family}", **IDLE)
+    _, nulls = await ask(f"usage/{family}", quirks=["null-amounts"], **IDLE)
+    _, absent = await ask(f"usage/{family}", quirks=["absent-amounts"], **IDLE)
+    amounts = {
+        name for name, value in zeros[family][0].items() if value == 0 and value is not False
+    }
+    assert len(amounts) in (2, 3)
+    assert nulls[family] == [row | dict.fromkeys(amounts) for row in zeros[family]]
+    assert [row.keys() for row in absent[family]] == [row.keys() - amounts for row in zeros[family]]
+    assert nulls["pagination"] == absent["pagination"] == zeros["pagination"]
+    _, busy = await ask(f"usage/{family}")
+    assert all(
+        row[name]
+        for row in busy[family]
+        for name in amounts - {"egress_seconds_additional_targets"}
+    )
+    _, whole = await ask(f"usage/{family}", quirks=["null-amounts"])
+    assert whole == busy
+
+
+@pytest.mark.parametrize("path", ["vod_streams/summary", "account"])
+async def test_totals_of_nothing_can_be_null_or_absent(ask, path):
+    """A summary that has nothing to tell is empty, and an account only an id."""
+    _, zeros = await ask(f"usage/{path}", **IDLE)
+    key = path.removeprefix("vod_streams/")
+    _, nulls = await ask(f"usage/{path}", quirks=["null-amounts"], **IDLE)
+    _, absent = await ask(f"usage/{path}", quirks=["absent-amounts"], **IDLE)
+    assert nulls[key] == {name: value or None for name, value in zeros[key].items()}
+    assert absent[key].keys() == zeros[key].keys() & {"id"}
+    assert absent["limits"] == zeros["limits"]
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("usage/vod_streams", "vod_streams"),
+        ("usage/transcoders", "transcoders"),
+        ("analytics/viewers/live_streams", "live_streams"),
+    ],
+)
+async def test_lists_of_nothing_can_be_null(clock, path, key):
+    """Where there is no row there is no list."""
+    vendor = Wowza(World(streams=0), clock=clock, quirks=frozenset({"null-lists"}))
+    body = json.loads((await vendor.answer(request(path))).body)
+    assert body[key] is None
+    assert "limits" in body
+
+
+async def test_a_list_with_rows_is_never_null(ask):
+    """The quirk leaves an answer without empty lists as it is."""
+    _, plain = await ask("usage/vod_streams")
+    assert await ask("usage/vod_streams", quirks=["null-lists"]) == (200, plain)
+
+
+async def test_the_empty_answer_is_spelled_like_any_other(world, clock):
+    """It has no list and no amount where quirks take them out of answers."""
+    vendor = Wowza(world, clock=clock, quirks=frozenset({"null-lists", "absent-amounts"}))
+    listed = json.loads(vendor.empty(request("usage/vod_streams")).body)
+    assert listed["vod_streams"] is None
+    assert json.loads(vendor.empty(request("usage/vod_streams/summary")).body)["summary"] == {}
+
+
 async def test_limits_can_differ_from_what_was_asked(ask):
     """With whole days, the amounts are those of `limits`, not of the hour asked for."""
     hour = {"from": iso(MIDNIGHT - 2 * HOUR), "to": iso(MIDNIGHT - HOUR)}
@@ -391,17 +502,6 @@ async def test_limits_can_differ_from_what_was_asked(ask):
     day = {"from": iso(MIDNIGHT - DAY), "to": iso(MIDNIGHT)}
     _, asked = await ask("usage/vod_streams/summary", **day)
     assert widened == asked
-
-
-def window_of(start):
-    return {"from": iso(start), "to": iso(start + HOUR)}
-
-
-def limits_of(start, end):
-    return {
-        name: datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        for name, second in (("from", start), ("to", end))
-    }
 
 
 @pytest.mark.parametrize("path", ["vod_streams", "stream_targets/summary", "account"])

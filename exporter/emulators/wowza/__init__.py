@@ -17,6 +17,10 @@ overlapping-pages       a page begins with the last rows (two at most) of the pa
                         a list grows at its beginning while it is read; both kinds of paging
 pagination-missing      lists come whole and without `pagination`
 unused-left-out         lists leave out rows whose amounts are all 0
+integral-floats         amounts are written as floats: 22886.0
+null-amounts            amounts that are 0 are null
+absent-amounts          amounts that are 0 are left out: of an idle stream only its name is told
+null-lists              empty lists are null
 names-of-1.7            `viewing_time` and `bytes` for `viewing_seconds` and `viewing_bytes`
 accounts-route          v1.11 and later serve `/usage/accounts` instead of `/usage/account`
 accounts-key            the account's object is called `accounts`
@@ -40,6 +44,7 @@ from exporter.emulators.wowza.errors import (
     refuse,
 )
 from exporter.emulators.wowza.paging import Pages
+from exporter.emulators.wowza.spelling import spelled
 from exporter.emulators.wowza.usage import ANALYTICS_SINCE, Usage
 from exporter.emulators.wowza.viewers import Viewers
 from exporter.emulators.wowza.window import HOUR, Window, viewers_window
@@ -57,6 +62,10 @@ QUIRKS = frozenset(
         "overlapping-pages",
         "pagination-missing",
         "unused-left-out",
+        "integral-floats",
+        "null-amounts",
+        "absent-amounts",
+        "null-lists",
         "names-of-1.7",
         "accounts-route",
         "accounts-key",
@@ -122,7 +131,7 @@ class Wowza:
             if kept is not None and now < until:
                 return kept
         try:
-            response = rendered(self._body(request, int(now)))
+            response = self._rendered(self._body(request, int(now)))
             kept_for = self._kept_seconds(request, int(now))
         except Refusal as refusal:
             return refuse(refusal.status, reason=refusal.reason)
@@ -133,7 +142,7 @@ class Wowza:
     def empty(self, request: Request) -> Response:
         """The same answer for an account without streams and traffic."""
         try:
-            return rendered(emptied(self._body(request, int(self._clock() - self._behind))))
+            return self._rendered(emptied(self._body(request, int(self._clock() - self._behind))))
         except Refusal as refusal:
             return refuse(refusal.status, reason=refusal.reason)
 
@@ -176,6 +185,10 @@ class Wowza:
             return viewers.answer(tuple(parts[2:]))
         raise Refusal(404)
 
+    def _rendered(self, body: dict[str, Any]) -> Response:
+        text = json.dumps(spelled(body, self._quirks), ensure_ascii=False)
+        return Response(200, text.encode(), CONTENT_TYPE)
+
     def _kept_seconds(self, request: Request, now: int) -> int:
         """How long the vendor's cache keeps an answer, by its page on response caching."""
         if request.path.endswith("/live"):
@@ -192,10 +205,6 @@ def parse_version(text: str) -> tuple[int, int]:
     if found is None:
         raise Refusal(404)
     return found
-
-
-def rendered(body: dict[str, Any]) -> Response:
-    return Response(200, json.dumps(body, ensure_ascii=False).encode(), CONTENT_TYPE)
 
 
 def emptied(body: dict[str, Any]) -> dict[str, Any]:
