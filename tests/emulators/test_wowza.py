@@ -184,6 +184,40 @@ async def test_breakdowns_of_one_stream_add_up_to_its_viewers(ask, family):
     assert set(bare[family.removesuffix("s")]) == {"id", "viewers", "time_zone"}
 
 
+@pytest.mark.parametrize("family", ["live_streams", "vod_streams"])
+async def test_a_stream_beyond_the_most_viewed_answers_when_asked_by_itself(world, clock, family):
+    """The list leaves out streams that have viewers, and says nothing of the loss."""
+    vendor = Wowza(world, clock=clock, top=2)
+
+    async def get(path):
+        return json.loads((await vendor.answer(request(f"analytics/viewers/{path}"))).body)
+
+    listed = {row["id"]: row["viewers"] for row in (await get(family))[family]}
+    told = {}
+    for stream in world.streams("wowza", family, now=NOW):
+        answer = await get(f"{family}/{stream.id}")
+        told[stream.id] = answer[family.removesuffix("s")]["viewers"]
+    most = sorted(told.values(), reverse=True)
+    assert list(listed.values()) == most[:2]
+    assert listed.items() <= told.items()
+    assert most[2] > 0
+
+
+async def test_levels_are_of_the_streams_that_the_lists_hold(world, clock):
+    """What the lists leave out has no gauge, and no breakdown either."""
+    vendor = Wowza(world, clock=clock, top=2)
+    told: dict[str, set[str]] = {"live": set(), "vod": set()}
+    for family, kind in (("live_streams", "live"), ("vod_streams", "vod")):
+        body = json.loads((await vendor.answer(request(f"analytics/viewers/{family}"))).body)
+        told[kind] |= {row["id"] for row in body[family]}
+    for metric in ("viewers", "country_viewers", "rendition_viewers"):
+        found: dict[str, set[str]] = {"live": set(), "vod": set()}
+        for name, labels in vendor.levels(NOW):
+            if name == f"media_stream_{metric}":
+                found[dict(labels)["kind"]].add(dict(labels)["stream"])
+        assert found == told, metric
+
+
 async def test_viewers_lists_stop_at_the_top_hundred(clock):
     """A list of viewers never has a hundred and first stream, and says nothing of the loss."""
     vendor = Wowza(World(streams=130), clock=clock)

@@ -46,7 +46,7 @@ from exporter.emulators.wowza.errors import (
 from exporter.emulators.wowza.paging import Pages
 from exporter.emulators.wowza.spelling import spelled
 from exporter.emulators.wowza.usage import ANALYTICS_SINCE, Usage
-from exporter.emulators.wowza.viewers import Viewers
+from exporter.emulators.wowza.viewers import TOP, Viewers
 from exporter.emulators.wowza.window import HOUR, Window, viewers_window
 
 QUIRKS = frozenset(
@@ -86,8 +86,9 @@ VERSIONS = {
 class Wowza:
     """The vendor over one world.
 
-    `clock` gives Unix seconds; `page_size` is the largest page; `behind` is by how many seconds
-    the vendor's clock is behind `clock` with the quirk `clock-behind`.
+    `clock` gives Unix seconds; `page_size` is the largest page; `top` is how many streams a list
+    of viewers holds at most; `behind` is by how many seconds the vendor's clock is behind `clock`
+    with the quirk `clock-behind`.
     """
 
     provider = "wowza"
@@ -104,6 +105,7 @@ class Wowza:
         credential: str = "demo",
         quirks: frozenset[str] = frozenset(),
         page_size: int = 1000,
+        top: int = TOP,
         behind: int = 20,
     ) -> None:
         if unknown := quirks - QUIRKS:
@@ -113,6 +115,7 @@ class Wowza:
         self._behind = behind if "clock-behind" in quirks else 0
         self._credential = credential
         self._quirks = quirks
+        self._top = top
         self._pages = Pages(page_size, quirks)
         self._cached: dict[Request, tuple[float, Response]] = {}
 
@@ -157,7 +160,8 @@ class Wowza:
         return truth.accrued(self._account(now), Window(start, end))
 
     def levels(self, now: int) -> Amounts:
-        return truth.levels(self._account(now))
+        """The gauges at `now`; by stream those that the lists of viewers hold."""
+        return truth.levels(self._account(now), top=self._top)
 
     def _account(self, now: int) -> Account:
         """The account as the vendor has it when it is `now` for its clients."""
@@ -181,7 +185,7 @@ class Wowza:
             usage = Usage(account, version, self._pages, self._quirks, request)
             return usage.answer(tuple(parts[1:]))
         if parts[:2] == ["analytics", "viewers"] and version >= ANALYTICS_SINCE:
-            viewers = Viewers(account, version, self._quirks, request)
+            viewers = Viewers(account, version, self._quirks, request, self._top)
             return viewers.answer(tuple(parts[2:]))
         raise Refusal(404)
 

@@ -125,6 +125,15 @@ class Account:
             return 0
         return self.world.level((VENDOR, family, stream.id, "viewers"), now=now)
 
+    def most_viewed(self, family: str, now: int, top: int) -> list[tuple[Stream, int]]:
+        """Of a family's streams the `top` with the most viewers, and how many each has.
+
+        Nobody's stream is not among them; of equals the older comes first.
+        """
+        counts = [(stream, self.viewers(family, stream, now)) for stream in self.streams(family)]
+        viewed = [pair for pair in counts if pair[1] > 0]
+        return sorted(viewed, key=lambda pair: -pair[1])[:top]
+
     def share(self, owner: tuple[str, ...], total: int, names: Sequence[Any]) -> dict[Any, int]:
         """`total` divided among `names` in proportions fixed for the owner; nobody's share of 0."""
         weights = [1 + self.world.choose((VENDOR, *owner, str(name)), 9) for name in names]

@@ -48,8 +48,11 @@ def accrued(account: Account, window: Window) -> Amounts:
     return found
 
 
-def levels(account: Account) -> Amounts:
-    """Every gauge now. Names are told of what has a name and says whether it is archived."""
+def levels(account: Account, *, top: int) -> Amounts:
+    """Every gauge now, viewers by stream of the `top` that the lists hold.
+
+    Names are told of what has a name and says whether it is archived, listed now or not.
+    """
     now = account.now
     everything = ("kind", "all")
     viewers = account.account_viewers(now)
@@ -60,10 +63,7 @@ def levels(account: Account) -> Amounts:
             pairs = sorted([(label, str(name)), everything])
             found[(f"media_{label}_viewers", tuple(pairs))] = count
     for family, kind in (("live_streams", "live"), ("vod_streams", "vod")):
-        for stream in account.streams(family):
-            count = account.viewers(family, stream, now)
-            if count == 0:
-                continue  # the list leaves it out
+        for stream, count in account.most_viewed(family, now, top):
             owner = (("kind", kind), ("stream", stream.id))
             found[("media_stream_viewers", owner)] = count
             for label, names in (("country", codes), ("rendition", RENDITIONS)):

@@ -2,7 +2,7 @@
 
 From the OpenAPI 2.0. `viewers` counts unique addresses: it is no sum over streams and none over
 time. Without `from` and `to` the answer is live; lists then cover five minutes, and hold the 100
-most viewed streams, no more and no paging.
+most viewed streams, no more and no paging. Asked for by itself, every stream answers.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,12 +42,13 @@ BREAKDOWNS = ("countries", "renditions", "devices")
 
 @dataclass(frozen=True, slots=True)
 class Viewers:
-    """The operations of one version for one request."""
+    """The operations of one version for one request. Lists hold `top` streams."""
 
     account: Account
     version: tuple[int, int]
     quirks: frozenset[str]
     request: Request
+    top: int = TOP
 
     def answer(self, parts: tuple[str, ...]) -> Body:
         """The body for the path below `/analytics/viewers`; Refusal when there is none."""
@@ -65,13 +66,9 @@ class Viewers:
         now = self.account.now
         window = viewers_window(self.request, now=now) or Window(now - 5 * MINUTE, now)
         moment = min(window.end, now)
-        counts = [
-            (self.account.viewers(family, stream, moment), stream.id)
-            for stream in self.account.streams(family)
-        ]
-        counts.sort(key=lambda pair: -pair[0])
-        rows = [{"id": identifier, "viewers": count} for count, identifier in counts if count > 0]
-        return {family: rows[:TOP], "limits": window.limits}
+        most = self.account.most_viewed(family, moment, self.top)
+        rows = [{"id": stream.id, "viewers": count} for stream, count in most]
+        return {family: rows, "limits": window.limits}
 
     def _stream(self, family: str, identifier: str, rest: tuple[str, ...]) -> Body:
         stream = self.account.find(family, identifier)
