@@ -595,6 +595,43 @@ async def test_unused_rows_can_be_left_out(ask):
     assert (len(zeros["vod_streams"]), none["vod_streams"]) == (6, [])
 
 
+async def names_listed(ask, family, hours, **params):
+    """Name and archived of each stream that the hours' lists hold, by id."""
+    found = {}
+    for start in hours:
+        for row in await every_row(ask, family, **window_of(start), **params):
+            archived = str(row["archived"]).lower() if "archived" in row else "unknown"
+            found[row["id"]] = (row["name"], archived)
+    return found
+
+
+@pytest.mark.parametrize("quirks", [(), ("unused-left-out",)], ids=["all", "used"])
+async def test_what_is_described_is_what_any_hour_listed(world, clock, ask, quirks):
+    """Of idle streams that lists leave out the names are known from the hours they were used in."""
+    since = MIDNIGHT - 3 * HOUR
+    vendor = Wowza(world, clock=clock, quirks=frozenset(quirks))
+    kinds = dict(zip(FAMILIES, ("vod", "live", "realtime", "transcoder"), strict=True))
+    expected: dict[tuple[str, str], tuple[str, str]] = {}
+    for family, kind in kinds.items():
+        hours = range(since, NOW, HOUR)
+        listed = await names_listed(ask, family, hours, quirks=quirks)
+        expected |= {(kind, identifier): told for identifier, told in listed.items()}
+    described = vendor.described(since, NOW)
+    assert described == expected
+    assert {kind for kind, _ in described} == set(kinds.values())
+    assert len(described) < 24 if quirks else len(described) == 24
+
+
+def test_what_is_described_grows_with_the_time_looked_back_over(world, clock):
+    """A stream that is idle now was used some hours ago, and its name is known from then."""
+    vendor = Wowza(world, clock=clock, quirks=frozenset({"unused-left-out"}))
+    lately = vendor.described(MIDNIGHT + 4 * HOUR + 1, NOW)
+    assert lately == vendor.described(MIDNIGHT + 4 * HOUR, NOW)
+    today = vendor.described(NOW - DAY, NOW)
+    assert lately.items() < today.items()
+    assert len(today) == 24
+
+
 @pytest.mark.parametrize(
     ("path", "seconds"), [("usage/account", 60), ("analytics/viewers/account", 10)]
 )

@@ -47,7 +47,7 @@ from exporter.emulators.wowza.paging import Pages
 from exporter.emulators.wowza.spelling import spelled
 from exporter.emulators.wowza.usage import ANALYTICS_SINCE, Usage
 from exporter.emulators.wowza.viewers import TOP, Viewers
-from exporter.emulators.wowza.window import HOUR, Window, viewers_window
+from exporter.emulators.wowza.window import HOUR, Window, round_up, viewers_window
 
 QUIRKS = frozenset(
     {
@@ -162,6 +162,19 @@ class Wowza:
     def levels(self, now: int) -> Amounts:
         """The gauges at `now`; by stream those that the lists of viewers hold."""
         return truth.levels(self._account(now), top=self._top)
+
+    def described(self, since: int, now: int) -> dict[tuple[str, str], tuple[str, str]]:
+        """(name, archived) by (kind, stream) of what the list of any hour since `since` held.
+
+        An hour that has begun by `since` counts. `archived` is `true`, `false` or, where the
+        vendor does not say, `unknown`.
+        """
+        account = self._account(now)
+        window = Window(since // HOUR * HOUR, round_up(account.now + 1, HOUR))
+        if "limits-whole-days" in self._quirks:
+            window = window.widened_to_days()
+        used_only = "unused-left-out" in self._quirks
+        return truth.described(account, window, used_only=used_only)
 
     def _account(self, now: int) -> Account:
         """The account as the vendor has it when it is `now` for its clients."""

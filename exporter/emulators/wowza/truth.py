@@ -1,6 +1,7 @@
 """What an exporter of the emulated Wowza account must have counted, straight from the world."""
 
 from exporter.emulators.vendor import Amounts
+from exporter.emulators.world import Stream
 from exporter.emulators.wowza.account import (
     ACCOUNT_ID,
     COUNTRIES,
@@ -8,6 +9,7 @@ from exporter.emulators.wowza.account import (
     FAMILIES,
     RENDITIONS,
     Account,
+    Family,
 )
 from exporter.emulators.wowza.usage import RESOURCES
 from exporter.emulators.wowza.window import Window
@@ -73,10 +75,32 @@ def levels(account: Account, *, top: int) -> Amounts:
     for family in ("vod_streams", "stream_targets", "transcoders"):
         for stream in account.streams(family):
             info = (
-                ("archived", str(stream.archived).lower()),
+                ("archived", archived(family, stream)),
                 ("kind", FAMILIES[family].kind),
                 ("name", stream.name),
                 ("stream", stream.id),
             )
             found[("media_stream_info", info)] = 1
     return found
+
+
+def described(
+    account: Account, window: Window, *, used_only: bool
+) -> dict[tuple[str, str], tuple[str, str]]:
+    """(name, archived) by (kind, stream) of the streams that lists of the window hold."""
+    return {
+        (family.kind, stream.id): (stream.name, archived(family.plural, stream))
+        for family in FAMILIES.values()
+        for stream in account.streams(family.plural, window)
+        if not used_only or used(account, family, stream, window)
+    }
+
+
+def used(account: Account, family: Family, stream: Stream, window: Window) -> bool:
+    """Whether a stream's row of the window has an amount that is not 0."""
+    return any(account.amount(family.plural, stream, name, window) for name in family.listed)
+
+
+def archived(family: str, stream: Stream) -> str:
+    """`true` or `false`, or `unknown` of streams in real time: their rows do not say."""
+    return "unknown" if family == "real_time_streams" else str(stream.archived).lower()
