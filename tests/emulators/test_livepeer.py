@@ -283,6 +283,62 @@ async def test_usage_of_nothing_is_zeros_or_an_empty_array(ask):
 
 
 @pytest.mark.parametrize(
+    "split", [{"timeStep": "hour"}, {"timeStep": "day"}, {"by": ["creatorId"]}]
+)
+async def test_usage_can_be_an_object_whatever_is_asked(ask, split):
+    """The documented shape: one object for the window, without the time it is of."""
+    window = {"from": (MIDNIGHT - 2 * HOUR) * 1000, "to": MIDNIGHT * 1000}
+    _, whole = await ask("usage/query", window)
+    assert await ask("usage/query", window | split, quirks=["usage-object"]) == (200, whole)
+    assert "TimeInterval" not in whole
+    _, future = await ask(
+        "usage/query", split | {"from": (NOW + DAY) * 1000}, quirks=["usage-object"]
+    )
+    assert future["DeliveryUsageMins"] == 0
+    status, _ = await ask("usage/query", {"timeStep": "week"}, quirks=["usage-object"])
+    assert status == 500
+
+
+def test_the_empty_usage_object_stays_one_whatever_is_asked(world, clock):
+    """By the quirk, an account without usage is an object of zeros even with a step."""
+    vendor = Livepeer(world, clock=clock, quirks=frozenset({"usage-object"}))
+    body = json.loads(vendor.empty(request("usage/query", {"timeStep": "hour"})).body)
+    assert body["TotalUsageMins"] == 0
+
+
+async def test_every_hour_of_usage_can_be_the_same(ask):
+    """Equal windows then have equal bodies; the hour that is not over yet has less."""
+    quirks = ["equal-hours", "usage-object"]
+    first = await ask("usage/query", hours(MIDNIGHT - HOUR, MIDNIGHT), quirks=quirks)
+    for start in range(MIDNIGHT - 30 * HOUR, MIDNIGHT + 4 * HOUR, HOUR):
+        again = await ask("usage/query", hours(start, start + HOUR), quirks=quirks)
+        assert again == first
+    _, hour = first
+    assert min(hour["DeliveryUsageMins"], hour["TotalUsageMins"], hour["StorageUsageMins"]) > 0
+    _, open_hour = await ask(
+        "usage/query", hours(MIDNIGHT + 4 * HOUR, MIDNIGHT + 5 * HOUR), quirks=quirks
+    )
+    half = {name: hour[name] / 2 for name in ("DeliveryUsageMins", "TotalUsageMins")}
+    assert open_hour == hour | half  # published up to the half hour
+
+
+async def test_the_truth_of_equal_hours_is_what_they_add_up_to(world, clock, ask):
+    """Counters and the level of storage are those of the answers."""
+    vendor = Livepeer(world, clock=clock, quirks=frozenset({"equal-hours"}))
+    start, end = MIDNIGHT - 20 * HOUR, MIDNIGHT + 5 * HOUR
+    truth = vendor.truth(start, end, now=NOW)
+    _, rows = await ask("usage/query", hours(start, end), quirks=["equal-hours"])
+    assert len(rows) == 25
+    delivered = sum(milliseconds(row["DeliveryUsageMins"]) for row in rows)
+    assert delivered == truth["media_usage_delivered_seconds_total", ()] > 0
+    transcoded = sum(milliseconds(row["TotalUsageMins"]) for row in rows)
+    assert transcoded == truth["media_transcoded_seconds_total", ()] > 0
+    stored = vendor.levels(NOW)["media_stored_seconds", ()]
+    assert {milliseconds(row["StorageUsageMins"]) for row in rows} == {stored}
+    assert vendor.truth(NOW, NOW + HOUR, now=NOW)["media_transcoded_seconds_total", ()] == 0
+
+
+@pytest.mark.parametrize(
     ("authorization", "message"),
     [
         ("", "request is not authenticated"),

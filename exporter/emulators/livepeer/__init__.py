@@ -10,6 +10,8 @@ Quirks, each off unless named:
 hollow      viewership without a database behind it: queries find nothing, totals lack playtime
 cache       all but `/views/now` answer identical requests alike for 5 minutes
 unavailable every operation answers 501
+usage-object    usage is one object for the window, as documented, whatever step or breakdown is asked
+equal-hours     every hour has the same usage, so that equal windows have equal bodies
 """
 
 from collections.abc import Callable
@@ -33,7 +35,7 @@ from exporter.emulators.world import World
 
 __all__ = ["QUIRKS", "Livepeer", "playback_id_of"]
 
-QUIRKS = frozenset({"hollow", "cache", "unavailable"})
+QUIRKS = frozenset({"hollow", "cache", "unavailable", "usage-object", "equal-hours"})
 ROWS = 10_000
 REALTIME_ROWS = 1001
 CACHE_SECONDS = 300
@@ -127,7 +129,8 @@ class Livepeer:
         path = request.path.removeprefix(ROOT)
         if path.startswith(TOTAL):
             return rendered(hollow_total(path.removeprefix(TOTAL)))
-        if path == "/usage/query" and not (request.first("timeStep") or request.every(BREAKDOWN)):
+        split = request.first("timeStep") or request.every(BREAKDOWN)
+        if path == "/usage/query" and ("usage-object" in self._quirks or not split):
             return rendered(zero(parse_query(request)))
         return rendered([])
 
@@ -141,14 +144,17 @@ class Livepeer:
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
         """What accrued in [start, end). The vendor tells usage only for whole hours."""
-        return truth.accrued(Library(self._world, now), start, end)
+        return truth.accrued(self._library(now), start, end)
 
     def levels(self, now: int) -> Amounts:
         """The gauges now; ratios and means are floats."""
-        return truth.levels(Library(self._world, now))
+        return truth.levels(self._library(now))
+
+    def _library(self, now: int) -> Library:
+        return Library(self._world, now, equal_hours="equal-hours" in self._quirks)
 
     def _existing(self) -> list[Media]:
-        media = Library(self._world, int(self._clock())).media()
+        media = self._library(int(self._clock())).media()
         return [one for one in media if not one.stream.archived]
 
     def _authorise(self, request: Request) -> None:
@@ -164,7 +170,7 @@ class Livepeer:
     def _body(self, request: Request, path: str, now: int) -> object:
         if "unavailable" in self._quirks:
             raise Refusal(501, MESSAGES[501])
-        library = Library(self._world, now)
+        library = self._library(now)
         views = Views(library, self._rows, self._realtime_rows)
         if request.method != "GET" or not request.path.startswith(ROOT):
             raise Refusal(404)
@@ -186,7 +192,8 @@ class Livepeer:
             case "/usage/query":
                 if request.first("userId") is not None:
                     raise Refusal(403, USAGE_ERROR)
-                return Usage(library, self._rows).query(query)
+                always_object = "usage-object" in self._quirks
+                return Usage(library, self._rows, always_object).query(query)
             case _:
                 raise Refusal(404)
 

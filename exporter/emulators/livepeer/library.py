@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from exporter.emulators.world import Stream, World
+from exporter.emulators.world import BEGINNING, Stream, World
 
 VENDOR = "livepeer"
 USER_ID = "1bde4o2i6xycudoy"
 CREATORS = ("ada@example.org", "studio one", None)
+MOST_A_SECOND = 10_000  # milliseconds of usage, where every hour is the same
 PLAYS_PER_EXIT = 10  # the world makes as many of either
 
 
@@ -144,11 +145,16 @@ def playback_id_of(identifier: str) -> str:
 
 
 class Library:
-    """The account at one moment, `now`."""
+    """The account at one moment, `now`.
 
-    def __init__(self, world: World, now: int) -> None:
+    With `equal_hours` each creator has the same usage in every hour, evenly within it, whatever
+    the world says of hours that are late or revised.
+    """
+
+    def __init__(self, world: World, now: int, *, equal_hours: bool = False) -> None:
         self.world = world
         self.now = now
+        self.equal_hours = equal_hours
 
     def media(self) -> tuple[Media, ...]:
         """Every asset, then every stream, deleted ones included: their views stay counted."""
@@ -217,15 +223,16 @@ class Library:
 
     def usage(self, creators: Iterable[str | None], quantity: str, start: int, end: int) -> int:
         """`delivered_milliseconds` or `transcoded_milliseconds` of these creators' media."""
-        return sum(
-            self.world.amount(
-                (VENDOR, "usage", creator or "nobody", quantity), start, end, now=self.now
-            )
-            for creator in creators
-        )
+        keys = [(VENDOR, "usage", creator or "nobody", quantity) for creator in creators]
+        if self.equal_hours:
+            seconds = max(0, min(end, self.world.edge(self.now)) - max(start, BEGINNING))
+            return seconds * sum(1 + self.world.choose(key, MOST_A_SECOND) for key in keys)
+        return sum(self.world.amount(key, start, end, now=self.now) for key in keys)
 
     def stored(self, creators: Iterable[str | None], hour: int) -> int:
         """Milliseconds of these creators' media in storage during the hour that begins then."""
+        if self.equal_hours:
+            hour = BEGINNING
         return sum(
             self.world.level((VENDOR, "usage", creator or "nobody", "stored"), now=hour, top=10**9)
             for creator in creators

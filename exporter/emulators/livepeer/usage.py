@@ -4,7 +4,7 @@ From the source of the vendor's data service (March 2026). An hour counts when i
 [from, to). `TotalUsageMins` are transcoded minutes; `StorageUsageMins` is a mean over hours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from exporter.emulators.livepeer.library import CREATORS, USER_ID, Library
@@ -19,10 +19,11 @@ STEPS = ("hour", "day")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The operation at one moment."""
+    """The operation at one moment. `always_object`: whatever is asked, one sum is the answer."""
 
     library: Library
     rows: int
+    always_object: bool = False
 
     def query(self, query: Query) -> Row | list[Row]:
         """An object, or an array as soon as a time step or a breakdown is asked for."""
@@ -32,6 +33,8 @@ class Usage:
             if field != "creatorId":
                 raise building(f"invalid breakdown field: {field}")
         start, end = self._hours(query)
+        if self.always_object:
+            query = replace(query, step="", breakdown=())
         if not (query.step or query.breakdown):
             row = self._row(query, self._chosen(query), start, end)
             return row or zero(query)
