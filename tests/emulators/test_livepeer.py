@@ -6,6 +6,7 @@ import pytest
 
 from exporter.emulators.http import Request
 from exporter.emulators.livepeer import Livepeer, playback_id_of
+from exporter.emulators.livepeer.truth import shown_country
 from exporter.emulators.world import World
 
 HOUR = 3600
@@ -104,6 +105,70 @@ async def test_truth_by_playback_id_is_what_its_rows_add_up_to(vendor, ask):
         labels = (ALL, ("stream", identifier))
         assert count == truth["media_stream_views_total", labels]
         assert viewing[identifier] == truth["media_stream_viewing_seconds_total", labels]
+
+
+@pytest.mark.parametrize("field", ["country", "browser"])
+async def test_rows_by_country_or_browser_add_up_to_those_in_all_hour_by_hour(ask, field):
+    """No view, no millisecond and no exit is in two rows or in none; some viewers are unknown."""
+    window = hours(MIDNIGHT - 20 * HOUR, MIDNIGHT + 4 * HOUR)
+    _, whole = await ask("views/query", window)
+    _, rows = await ask("views/query", window | {"by": [field]})
+    assert None in {row[field] for row in rows}
+    for total in whole:
+        parts = [row for row in rows if row["timestamp"] == total["timestamp"]]
+        assert 1 < len(parts) == len({row[field] for row in parts})
+        for name in ("viewCount", "exitsBeforeStart"):
+            assert sum(row[name] for row in parts) == total[name]
+        played = sum(milliseconds(row["playtimeMins"]) for row in parts)
+        assert played == milliseconds(total["playtimeMins"])
+
+
+@pytest.mark.parametrize("field", ["country", "browser"])
+async def test_truth_by_country_or_browser_is_what_its_rows_add_up_to(world, clock, ask, field):
+    """What the vendor does not know is `unknown`."""
+    vendor = Livepeer(world, clock=clock, browsers=True)
+    start, end = MIDNIGHT - 20 * HOUR, MIDNIGHT + 4 * HOUR
+    _, rows = await ask("views/query", hours(start, end) | {"by": [field]})
+    counted: dict[tuple, int] = {}
+    for row in rows:
+        labels = tuple(sorted([(field, row[field] or "unknown"), ALL]))
+        for key, amount in (
+            ((f"media_{field}_views_total", labels), row["viewCount"]),
+            ((f"media_{field}_viewing_seconds_total", labels), milliseconds(row["playtimeMins"])),
+        ):
+            counted[key] = counted.get(key, 0) + amount
+    truth = vendor.truth(start, end, now=NOW)
+    assert counted == {key: value for key, value in truth.items() if f"_{field}_" in key[0]}
+    assert all(counted.values())
+
+
+def test_browsers_are_in_the_truth_only_where_they_are_asked_for(world, clock, vendor):
+    """Countries always are."""
+    truth = vendor.truth(MIDNIGHT, NOW, now=NOW)
+    browsers = Livepeer(world, clock=clock, browsers=True).truth(MIDNIGHT, NOW, now=NOW)
+    assert truth.items() < browsers.items()
+    assert {name for name, _ in browsers.keys() - truth.keys()} == {
+        "media_browser_views_total",
+        "media_browser_viewing_seconds_total",
+    }
+    assert ("media_country_views_total", (("country", "Germany"), ALL)) in truth
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("de", "DE"),
+        ("US", "US"),
+        ("Côte d'Ivoire", "Côte d'Ivoire"),
+        ("éu", "éu"),
+        ("g2", "g2"),
+        (None, "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_a_country_is_shown_by_its_code_or_the_vendors_name(told, shown):
+    """Codes are in capitals; other names are as they are."""
+    assert shown_country(told) == shown
 
 
 async def test_creator_queries_tell_views_and_playtime_only_of_what_exists(vendor, ask):

@@ -63,7 +63,7 @@ class Livepeer:
     """The vendor over one world. `clock` gives Unix seconds.
 
     `rows` and `realtime_rows` are the vendor's limits on rows: an error beyond the first, silent
-    loss beyond the second.
+    loss beyond the second. `browsers` says whether views by browser are part of the truth.
     """
 
     provider = "livepeer"
@@ -78,6 +78,7 @@ class Livepeer:
         quirks: frozenset[str] = frozenset(),
         rows: int = ROWS,
         realtime_rows: int = REALTIME_ROWS,
+        browsers: bool = False,
     ) -> None:
         if unknown := quirks - QUIRKS:
             raise ValueError(f"unknown quirks: {', '.join(sorted(unknown))}")
@@ -87,6 +88,7 @@ class Livepeer:
         self._quirks = quirks
         self._rows = rows
         self._realtime_rows = realtime_rows
+        self._browsers = browsers
         self._cached: dict[Request, tuple[float, Response]] = {}
 
     def playback_ids(self) -> tuple[str, ...]:
@@ -144,7 +146,7 @@ class Livepeer:
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
         """What accrued in [start, end). The vendor tells usage only for whole hours."""
-        return truth.accrued(self._library(now), start, end)
+        return truth.accrued(self._library(now), start, end, browsers=self._browsers)
 
     def levels(self, now: int) -> Amounts:
         """The gauges now; ratios and means are floats."""

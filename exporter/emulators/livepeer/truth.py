@@ -1,8 +1,10 @@
 """What an exporter of the emulated Livepeer account must have counted, straight from the world."""
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from exporter.emulators.livepeer.library import CREATORS, Cell, Library
+from exporter.emulators.livepeer.library import CREATORS, Cell, Library, Media
 from exporter.emulators.livepeer.views import means
 from exporter.emulators.vendor import Amounts, Labels
 from exporter.emulators.world import HOUR
@@ -10,38 +12,87 @@ from exporter.emulators.world import HOUR
 ALL = ("kind", "all")
 
 
-def accrued(library: Library, start: int, end: int) -> Amounts:
-    """Every counter of every feed, default or not.
+@dataclass(slots=True)
+class Watched:
+    """What some cells come to in a window: views, and milliseconds played."""
+
+    views: int = 0
+    viewing: int = 0
+
+    def add(self, other: "Watched") -> None:
+        self.views += other.views
+        self.viewing += other.viewing
+
+
+def accrued(library: Library, start: int, end: int, *, browsers: bool) -> Amounts:
+    """Every counter of every feed, default or not; by browser where `browsers` are asked for.
 
     Streams are named by playback id; what the creator query tells, by asset or stream id. Views
     from before 2023 belong to a window that begins no later than the media did.
     """
-    found: Amounts = {}
-    cells = library.cells()
-    found[("media_views_total", (ALL,))] = library.views(cells, start, end)
-    found[("media_viewing_seconds_total", (ALL,))] = library.playtime(cells, start, end)
-    found[("media_exits_before_start_total", (ALL,))] = library.exits(cells, start, end)
-    for media in library.media():
-        held = library.cells([media])
-        views = library.views(held, start, end)
-        viewing = library.playtime(held, start, end)
-        names = [media.playback_id]
-        if not media.stream.archived:
-            names.append(media.stream.id)  # only what exists can be asked for by its own id
-            legacy = library.legacy_views(media) if start <= media.stream.born else 0
-            alone = (("stream", media.playback_id),)
-            found[("media_lifetime_views_total", alone)] = views + legacy
-            found[("media_lifetime_viewing_seconds_total", alone)] = viewing
-        for name in names:
-            labels = (ALL, ("stream", name))
-            found[("media_stream_views_total", labels)] = views
-            found[("media_stream_viewing_seconds_total", labels)] = viewing
+    watched = [
+        (cell, Watched(library.views([cell], start, end), library.playtime([cell], start, end)))
+        for cell in library.cells()
+    ]
+    whole = {(ALL,): Watched()} | summed(watched, lambda cell: (ALL,))
+    countries = summed(
+        watched, lambda cell: (("country", shown_country(cell.value("country"))), ALL)
+    )
+    found = counters("media_", whole) | counters("media_country_", countries)
+    if browsers:
+        known = summed(watched, lambda cell: (("browser", cell.value("browser") or "unknown"), ALL))
+        found |= counters("media_browser_", known)
+    found |= of_media(library, watched, ever=lambda media: start <= media.stream.born)
+    found[("media_exits_before_start_total", (ALL,))] = library.exits(library.cells(), start, end)
     for metric, quantity in (
         ("media_usage_delivered_seconds_total", "delivered_milliseconds"),
         ("media_transcoded_seconds_total", "transcoded_milliseconds"),
     ):
         found[(metric, ())] = library.usage(CREATORS, quantity, start, end)
     return found
+
+
+def of_media(
+    library: Library, watched: Iterable[tuple[Cell, Watched]], *, ever: Callable[[Media], bool]
+) -> Amounts:
+    """The counters by stream. `ever`: whether the window holds a media's views of all time."""
+    by_playback_id = summed(watched, lambda cell: (ALL, ("stream", cell.media.playback_id)))
+    found = counters("media_stream_", by_playback_id)
+    for media in library.media():
+        if media.stream.archived:
+            continue  # only what exists can be asked for by its own id
+        held = by_playback_id[(ALL, ("stream", media.playback_id))]
+        found |= counters("media_stream_", {(ALL, ("stream", media.stream.id)): held})
+        legacy = library.legacy_views(media) if ever(media) else 0
+        lifetime = Watched(held.views + legacy, held.viewing)
+        found |= counters("media_lifetime_", {(("stream", media.playback_id),): lifetime})
+    return found
+
+
+def summed(
+    watched: Iterable[tuple[Cell, Watched]], labels_of: Callable[[Cell], Labels]
+) -> dict[Labels, Watched]:
+    """What cells with equal labels come to together."""
+    found: dict[Labels, Watched] = {}
+    for cell, amounts in watched:
+        found.setdefault(labels_of(cell), Watched()).add(amounts)
+    return found
+
+
+def counters(prefix: str, watched: Mapping[Labels, Watched]) -> Amounts:
+    """Views and viewing time as the metrics of that prefix."""
+    found: Amounts = {}
+    for labels, amounts in watched.items():
+        found[(f"{prefix}views_total", labels)] = amounts.views
+        found[(f"{prefix}viewing_seconds_total", labels)] = amounts.viewing
+    return found
+
+
+def shown_country(told: str | None) -> str:
+    """A country's label: a code in capitals, else the vendor's name, `unknown` for none."""
+    if not told:
+        return "unknown"
+    return told.upper() if len(told) == 2 and told.isascii() and told.isalpha() else told
 
 
 def levels(library: Library) -> dict[tuple[str, Labels], Any]:
