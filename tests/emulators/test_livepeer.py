@@ -494,6 +494,82 @@ async def test_hollow_viewership_finds_nothing_and_says_200(vendor, ask):
     assert await ask("views/now", quirks=["hollow"]) == await ask("views/now")
 
 
+DAY_SO_FAR = {"from": MIDNIGHT * 1000, "timeStep": "hour"}
+AMOUNTS = {"viewCount", "legacyViewCount", "playtimeMins", "exitsBeforeStart"} | {
+    f"{what}UsageMins" for what in ("Delivery", "Total", "Storage")
+}
+
+
+def types_of(rows, names=AMOUNTS):
+    return {type(value) for row in rows for name, value in row.items() if name in names}
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("views/query", DAY_SO_FAR | {"by": ["country"]}),
+        ("views/now", {"by": ["device"]}),
+        ("usage/query", DAY_SO_FAR),
+        ("views/query/total/ID", {}),
+    ],
+)
+async def test_amounts_can_be_integral_floats(vendor, ask, path, params):
+    """7 is 7.0, and means the same; when a row is of stays a whole number."""
+    path = path.replace("ID", vendor.playback_ids()[0])
+    _, plain = await ask(path, params)
+    _, floats = await ask(path, params, quirks=["integral-floats"])
+    assert floats == plain
+    rows = floats if isinstance(floats, list) else [floats]
+    assert types_of(rows) == {float}
+    assert types_of(rows, {"timestamp", "TimeInterval"}) <= {int}
+
+
+async def test_amounts_of_nothing_can_be_null(clock, ask):
+    """A count or a sum of 0 is null; one that is not 0 stays."""
+    quirks = frozenset({"null-amounts"})
+    vendor = Livepeer(World(streams=0), clock=clock, quirks=quirks)
+    now = await vendor.answer(request("views/now"))
+    assert json.loads(now.body) == [{"viewCount": None, "errorRate": 0}]
+    future = {"from": (NOW + DAY) * 1000}
+    _, (row,) = await ask("views/query", future, quirks=quirks)
+    assert row == dict.fromkeys(MEASURES)
+    _, usage = await ask("usage/query", future, quirks=quirks)
+    assert types_of([usage]) == {type(None)}
+    fine = DAY_SO_FAR | {"by": ["playbackId", "country"]}
+    _, plain = await ask("views/query", fine)
+    _, nulls = await ask("views/query", fine, quirks=quirks)
+    assert any(row["exitsBeforeStart"] == 0 for row in plain)
+    assert nulls == [
+        {name: None if name in AMOUNTS and value == 0 else value for name, value in row.items()}
+        for row in plain
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("views/query", {"from": (NOW + DAY) * 1000, "timeStep": "hour"}),
+        ("views/query", {"from": (NOW + DAY) * 1000, "by": ["country"]}),
+        ("usage/query", {"from": (NOW + DAY) * 1000, "timeStep": "hour"}),
+    ],
+)
+async def test_an_answer_without_rows_can_be_null(vendor, ask, path, params):
+    """A list that was never made is written as null; one with rows is not."""
+    assert await ask(path, params) == (200, [])
+    assert await ask(path, params, quirks=["null-lists"]) == (200, None)
+    assert await ask(path, params, quirks=["null-lists", "hollow"]) == (200, None)
+    assert await ask(path, DAY_SO_FAR, quirks=["null-lists"]) == await ask(path, DAY_SO_FAR)
+
+
+async def test_an_account_without_viewers_can_be_null(world, clock):
+    """The emptiest answers are written like any other."""
+    vendor = Livepeer(world, clock=clock, quirks=frozenset({"null-lists", "null-amounts"}))
+    empty = vendor.empty(request("views/now", {"by": ["country"]}))
+    assert json.loads(empty.body) is None
+    assert json.loads(vendor.empty(request("usage/query")).body)["TotalUsageMins"] is None
+    assert json.loads(vendor.empty(request("views/query/total/abc")).body)["viewCount"] is None
+
+
 async def test_the_cache_repeats_an_answer_for_five_minutes(world, clock):
     """New data shows once the old answer has expired; realtime viewers are never kept."""
     vendor = Livepeer(world, clock=clock, quirks=frozenset({"cache"}))

@@ -7,11 +7,14 @@ world's ids; `playback_id_of(id)` gives an asset's or stream's playback id.
 
 Quirks, each off unless named:
 
-hollow      viewership without a database behind it: queries find nothing, totals lack playtime
-cache       all but `/views/now` answer identical requests alike for 5 minutes
-unavailable every operation answers 501
-usage-object    usage is one object for the window, as documented, whatever step or breakdown is asked
-equal-hours     every hour has the same usage, so that equal windows have equal bodies
+hollow           viewership without a database behind it: queries find nothing, totals lack playtime
+cache            all but `/views/now` answer identical requests alike for 5 minutes
+unavailable      every operation answers 501
+usage-object     usage is one object for the window, as documented, whatever step is asked for
+equal-hours      every hour has the same usage, so that equal windows have equal bodies
+integral-floats  whole amounts are written as floats: a viewCount of 7.0
+null-amounts     amounts that are 0 are null
+null-lists       an answer without rows is null, as a list is written that was never made
 """
 
 from collections.abc import Callable
@@ -35,7 +38,18 @@ from exporter.emulators.world import World
 
 __all__ = ["QUIRKS", "Livepeer", "playback_id_of"]
 
-QUIRKS = frozenset({"hollow", "cache", "unavailable", "usage-object", "equal-hours"})
+QUIRKS = frozenset(
+    {
+        "hollow",
+        "cache",
+        "unavailable",
+        "usage-object",
+        "equal-hours",
+        "integral-floats",
+        "null-amounts",
+        "null-lists",
+    }
+)
 ROWS = 10_000
 REALTIME_ROWS = 1001
 CACHE_SECONDS = 300
@@ -115,7 +129,7 @@ class Livepeer:
                 until, kept = self._cached.get(request, (0.0, None))
                 if kept is not None and now < until:
                     return kept
-            response = rendered(self._body(request, path, int(now)))
+            response = self._rendered(self._body(request, path, int(now)))
         except Refusal as refusal:
             return refuse(refusal.status, refusal.message)
         if path == NOW:
@@ -130,11 +144,11 @@ class Livepeer:
         """The same answer for an account that nobody has watched or filled."""
         path = request.path.removeprefix(ROOT)
         if path.startswith(TOTAL):
-            return rendered(hollow_total(path.removeprefix(TOTAL)))
+            return self._rendered(hollow_total(path.removeprefix(TOTAL)))
         split = request.first("timeStep") or request.every(BREAKDOWN)
         if path == "/usage/query" and ("usage-object" in self._quirks or not split):
-            return rendered(zero(parse_query(request)))
-        return rendered([])
+            return self._rendered(zero(parse_query(request)))
+        return self._rendered([])
 
     def error(self, status: int) -> tuple[bytes, str]:
         """An unknown id's 404 has no body at all."""
@@ -151,6 +165,9 @@ class Livepeer:
     def levels(self, now: int) -> Amounts:
         """The gauges now; ratios and means are floats."""
         return truth.levels(self._library(now))
+
+    def _rendered(self, value: object) -> Response:
+        return rendered(value, quirks=self._quirks)
 
     def _library(self, now: int) -> Library:
         return Library(self._world, now, equal_hours="equal-hours" in self._quirks)

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from exporter.emulators.http import Request, Response
+from exporter.emulators.livepeer.spelling import spelled
 from exporter.emulators.world import BEGINNING, DAY, HOUR
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -36,18 +36,10 @@ def refuse(status: int, message: str | None) -> Response:
     return rendered({"errors": [message]}, status)
 
 
-def rendered(value: object, status: int = 200) -> Response:
-    """JSON as the vendor's encoder writes it: 10, not 10.0, and a line break at the end."""
-    text = json.dumps(plain_numbers(value), ensure_ascii=False, separators=(",", ":"))
+def rendered(value: object, status: int = 200, *, quirks: frozenset[str] = frozenset()) -> Response:
+    """JSON as the vendor's encoder writes it, with a line break at the end."""
+    text = json.dumps(spelled(value, quirks), ensure_ascii=False, separators=(",", ":"))
     return Response(status, f"{text}\n".encode(), CONTENT_TYPE)
-
-
-def plain_numbers(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: plain_numbers(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [plain_numbers(member) for member in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True, slots=True)
