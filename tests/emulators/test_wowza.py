@@ -622,6 +622,14 @@ async def test_what_is_described_is_what_any_hour_listed(world, clock, ask, quir
     assert len(described) < 24 if quirks else len(described) == 24
 
 
+def test_the_hour_that_has_just_begun_lists_what_was_born_with_it(world, clock):
+    """A stream is described from its first second on."""
+    world.add_stream("wowza", "vod_streams", Stream("newborn", "new", False, MIDNIGHT))
+    vendor = Wowza(world, clock=clock)
+    assert vendor.described(MIDNIGHT - HOUR, MIDNIGHT)["vod", "newborn"] == ("new", "false")
+    assert ("vod", "newborn") not in vendor.described(MIDNIGHT - HOUR, MIDNIGHT - 1)
+
+
 def test_what_is_described_grows_with_the_time_looked_back_over(world, clock):
     """A stream that is idle now was used some hours ago, and its name is known from then."""
     vendor = Wowza(world, clock=clock, quirks=frozenset({"unused-left-out"}))
