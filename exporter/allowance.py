@@ -16,11 +16,13 @@ class Allowance:
         self._spent: Callable[[], int] = int
         self._before = 0
         self._used = 0
+        self._refused = False
 
     def begin(self, spent: Callable[[], int], *, limited: bool) -> None:
         """A poll has asked for what is current; `limited` is whether that was too much already."""
         self._spent = spent
         self._before = spent()
+        self._refused = limited
         if limited:
             self._halve(self._used)
 
@@ -31,6 +33,7 @@ class Allowance:
 
     def refused(self) -> None:
         """The vendor refused a request for their number."""
+        self._refused = True
         self._halve(self._spent() - self._before)
 
     def end(self, *, done: bool) -> None:
@@ -38,7 +41,7 @@ class Allowance:
         self._used = self._spent() - self._before
         if done:
             self._most = None
-        elif self._most is not None and self._used >= self._most:
+        elif self._most is not None and self._used >= self._most and not self._refused:
             self._most += 1 + self._most // 8
 
     def _halve(self, used: int) -> None:
