@@ -62,6 +62,14 @@ class Jobs:
                 if start * 1000 <= job.submitted < end * 1000 and job.submitted <= now * 1000:
                     yield job
 
+    def started(self, start: int, end: int, *, now: int) -> Iterator[tuple[Job, int]]:
+        """Jobs started by `now` and shown to start in [start, end), in seconds; and that start."""
+        for job in self.submitted(start - LONGEST_SECONDS, end, now=now):
+            if job.started is None or job.shown_start is None or job.started > now * 1000:
+                continue
+            if start * 1000 <= job.shown_start < end * 1000:
+                yield job, job.shown_start
+
     def completed(self, start: int, end: int, *, now: int) -> Iterator[Job]:
         """Jobs completed in [start, end) and by `now`, in seconds."""
         for job in self.submitted(start - LONGEST_SECONDS, end, now=now):
@@ -141,9 +149,11 @@ STATUS_LABELS = {
 
 
 def truth(jobs: Jobs, start: int, end: int, *, now: int) -> Amounts:
-    """The counters of both feeds for jobs that completed in [start, end).
+    """The counters of both feeds over [start, end).
 
-    The two histograms appear as their `_count` and, in milliseconds, their `_sum`.
+    The jobs that ended in it count, and their processing time; the queue time is that of the jobs
+    that started in it, whether or not they have ended. The two histograms appear as their
+    `_count` and, in milliseconds, their `_sum`.
     """
     totals: Amounts = {}
 
@@ -151,19 +161,20 @@ def truth(jobs: Jobs, start: int, end: int, *, now: int) -> Amounts:
         key = (metric, tuple(sorted(labels.items())))
         totals[key] = totals.get(key, 0) + value
 
-    for done in jobs.completed(start, end, now=now):
-        path, status = done.path, STATUS_LABELS[done.outcome]
+    for job, shown_start in jobs.started(start, end, now=now):
+        add("media_job_queue_seconds_count", 1, path=job.path)
+        waited = max(0, shown_start - job.submitted)
+        add("media_job_queue_seconds_sum", waited, path=job.path)
+    for job in jobs.completed(start, end, now=now):
+        path, status = job.path, STATUS_LABELS[job.outcome]
         add("media_jobs_total", 1, path=path)
         if status == "success":
             add("media_jobs_succeeded_total", 1, path=path)
         elif status != "cancelled":
             add("media_jobs_failed_total", 1, path=path)
         add("media_jobs_finished_total", 1, path=path, status=status)
-        if done.shown_start is not None:
-            queued = max(0, done.shown_start - done.submitted)
-            add("media_job_queue_seconds_count", 1, path=path)
-            add("media_job_queue_seconds_sum", queued, path=path)
-            worked = done.completed - done.shown_start
+        if job.shown_start is not None:
+            worked = job.completed - job.shown_start
             add("media_job_processing_seconds_count", 1, path=path, status=status)
             add("media_job_processing_seconds_sum", worked, path=path, status=status)
     return totals

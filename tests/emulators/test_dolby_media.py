@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.emulators.calendar import iso
-from exporter.emulators.dolby_jobs import STATUS_LABELS
+from exporter.emulators.dolby_jobs import PATHS, STATUS_LABELS
 from exporter.emulators.dolby_media import DolbyMedia
 from exporter.emulators.world import DAY, HOUR, World
 from tests.emulators.serving import NOW, Clock, app_of, client_of
@@ -227,21 +227,73 @@ async def test_the_finished_jobs_are_the_truth(client, vendor):
     finished: Counter[tuple[str, str]] = Counter()
     queued: Counter[str] = Counter()
     for job in await listed(client, {"submitted_after": iso(start - DAY)}):
-        if "time_completed" not in job:
-            continue
-        completed = milliseconds(job["time_completed"])
-        if not start * 1000 <= completed:
-            continue
-        finished[job["path"], STATUS_LABELS[job["status"]]] += 1
-        if "time_started" in job:
+        if "time_started" in job and start * 1000 <= milliseconds(job["time_started"]):
             wait = milliseconds(job["time_started"]) - milliseconds(job["time_submitted"])
             queued[job["path"]] += max(0, wait)
+        if "time_completed" in job and start * 1000 <= milliseconds(job["time_completed"]):
+            finished[job["path"], STATUS_LABELS[job["status"]]] += 1
     assert {status for _, status in finished} == set(STATUS_LABELS.values())
     for (path, status), count in finished.items():
         labels = (("path", path), ("status", status))
         assert truth[("media_jobs_finished_total", labels)] == count
     for path, total in queued.items():
         assert truth[("media_job_queue_seconds_sum", (("path", path),))] == total
+
+
+async def test_waiting_counts_when_a_job_starts_and_work_when_it_ends(vendor):
+    """A window's queue times are those of the jobs that start in it, whether or not they end in
+    it; its processing times those of the jobs that end in it; jobs that never start have neither.
+    """
+    now, start = DAY_NOW, DAY_NOW - 5 * DAY
+    waited: Counter[str] = Counter()
+    milliseconds_waited: Counter[str] = Counter()
+    still_running = 0
+    for job in vendor.jobs.submitted(start - HOUR, now, now=now):
+        if job.shown_start is not None and start * 1000 <= job.shown_start < now * 1000:
+            waited[job.path] += 1
+            milliseconds_waited[job.path] += max(0, job.shown_start - job.submitted)
+            still_running += job.completed > now * 1000
+    ended = list(vendor.jobs.completed(start, now, now=now))
+    assert still_running
+    assert any(job.started is None for job in ended)
+    truth = vendor.truth(start, now, now=now)
+    for path in PATHS:
+        labels = (("path", path),)
+        assert truth[("media_job_queue_seconds_count", labels)] == waited[path] > 0
+        assert truth[("media_job_queue_seconds_sum", labels)] == milliseconds_waited[path]
+    worked = sum(
+        count
+        for (metric, _), count in truth.items()
+        if metric == "media_job_processing_seconds_count"
+    )
+    assert worked == sum(job.started is not None for job in ended)
+
+
+async def test_a_start_before_the_submission_is_no_wait(vendor):
+    """A job whose start, cut to the second, comes before its submission waited 0."""
+    job = next(
+        job
+        for job in vendor.jobs.submitted(DAY_NOW - DAY, DAY_NOW, now=DAY_NOW)
+        if job.shown_start is not None and job.shown_start < job.submitted
+    )
+    second = job.shown_start // 1000
+    at_once = vendor.truth(second, second + 1, now=int(NOW))
+    labels = (("path", job.path),)
+    assert at_once[("media_job_queue_seconds_count", labels)] == 1
+    assert at_once[("media_job_queue_seconds_sum", labels)] == 0
+
+
+async def test_a_start_that_is_yet_to_come_is_no_wait(vendor):
+    """What starts after now is not in the truth, though the window goes on."""
+    job = next(
+        job
+        for job in vendor.jobs.submitted(DAY_NOW - DAY, DAY_NOW, now=DAY_NOW)
+        if job.started is not None and job.started - job.submitted > 300_000
+    )
+    before = vendor.truth(job.submitted // 1000, DAY_NOW, now=job.started // 1000)
+    after = vendor.truth(job.submitted // 1000, DAY_NOW, now=job.started // 1000 + 1)
+    key = ("media_job_queue_seconds_count", (("path", job.path),))
+    assert after[key] == before.get(key, 0) + 1
 
 
 async def test_unfinished_jobs_are_the_levels(client, vendor, clock):
