@@ -10,13 +10,15 @@ from itertools import product
 from uuid import UUID
 
 from exporter.emulators.vendor import Amounts
-from exporter.emulators.world import BEGINNING, HOUR, World, mix
+from exporter.emulators.world import BEGINNING, DAY, HOUR, World, mix
 
 VENDOR = "dolby_media"
 PATHS = ("/media/analyze", "/media/diagnose", "/media/enhance", "/media/transcode")
+UNNAMED_PATH = PATHS[1]  # with the quirk `no-path`
 LONGEST_SECONDS = 8 * HOUR  # no job is unfinished for longer
 FOREVER = 1 << 40  # jobs do not wait for a publishing edge
 REMEMBERED_HOURS = 20_000
+QUARTER = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,42 @@ class Job:
         if now >= self.completed:
             return self.outcome
         return "Pending" if self.started is None or now < self.started else "Running"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """How the vendor shows jobs, by its emulator's quirks; times in Unix seconds."""
+
+    quirks: frozenset[str] = frozenset()
+
+    def names_path(self, job: Job) -> bool:
+        """Whether it says which path a job went to."""
+        return "no-path" not in self.quirks or job.path != UNNAMED_PATH
+
+    def path(self, job: Job) -> str:
+        """The label that a job's path makes."""
+        return job.path if self.names_path(job) else "unknown"
+
+    def status(self, job: Job, now: int) -> str:
+        """The status that a job is shown with."""
+        status = job.status(now * 1000)
+        return "Queued" if status == "Pending" and "unknown-status" in self.quirks else status
+
+    def lists(self, job: Job, now: int) -> bool:
+        """Whether a job that was submitted by `now` is listed."""
+        if "omits-long-running" not in self.quirks or now // QUARTER % 2 == 0:
+            return True
+        running = job.status(now * 1000) == "Running"
+        return not running or job.started is None or now * 1000 - job.started <= HOUR * 1000
+
+    def uses(self, job: Job, now: int) -> bool:
+        """Whether a job that completed by `now` is in its day's usage."""
+        if "late-day" not in self.quirks or job.completed % 8:
+            return True
+        return now >= job.completed // 1000 // DAY * DAY + 2 * DAY
+
+
+PLAIN = Display()
 
 
 class Jobs:
@@ -148,7 +186,7 @@ STATUS_LABELS = {
 }
 
 
-def truth(jobs: Jobs, start: int, end: int, *, now: int) -> Amounts:
+def truth(jobs: Jobs, start: int, end: int, *, now: int, display: Display = PLAIN) -> Amounts:
     """The counters of both feeds over [start, end).
 
     The jobs that ended in it count, and their processing time; the queue time is that of the jobs
@@ -162,16 +200,17 @@ def truth(jobs: Jobs, start: int, end: int, *, now: int) -> Amounts:
         totals[key] = totals.get(key, 0) + value
 
     for job, shown_start in jobs.started(start, end, now=now):
-        add("media_job_queue_seconds_count", 1, path=job.path)
-        waited = max(0, shown_start - job.submitted)
-        add("media_job_queue_seconds_sum", waited, path=job.path)
+        path = display.path(job)
+        add("media_job_queue_seconds_count", 1, path=path)
+        add("media_job_queue_seconds_sum", max(0, shown_start - job.submitted), path=path)
     for job in jobs.completed(start, end, now=now):
-        path, status = job.path, STATUS_LABELS[job.outcome]
-        add("media_jobs_total", 1, path=path)
-        if status == "success":
-            add("media_jobs_succeeded_total", 1, path=path)
-        elif status != "cancelled":
-            add("media_jobs_failed_total", 1, path=path)
+        path, status = display.path(job), STATUS_LABELS[job.outcome]
+        if display.uses(job, now):
+            add("media_jobs_total", 1, path=path)
+            if status == "success":
+                add("media_jobs_succeeded_total", 1, path=path)
+            elif status != "cancelled":
+                add("media_jobs_failed_total", 1, path=path)
         add("media_jobs_finished_total", 1, path=path, status=status)
         if job.shown_start is not None:
             worked = job.completed - job.shown_start
@@ -180,12 +219,14 @@ def truth(jobs: Jobs, start: int, end: int, *, now: int) -> Amounts:
     return totals
 
 
-def levels(jobs: Jobs, now: int) -> Amounts:
-    """Jobs in progress, where there are any, and the oldest one's submission (milliseconds)."""
+def levels(jobs: Jobs, now: int, *, display: Display = PLAIN) -> Amounts:
+    """Jobs listed as in progress, where there are any, and the oldest's submission (ms)."""
     found: Amounts = {}
     for open_job in jobs.unfinished(now):
-        status = open_job.status(now * 1000).lower()
-        path = ("path", open_job.path)
+        if not display.lists(open_job, now):
+            continue
+        path = ("path", display.path(open_job))
+        status = display.status(open_job, now).lower()
         in_progress = ("media_jobs_in_progress", (path, ("status", status)))
         found[in_progress] = found.get(in_progress, 0) + 1
         oldest = ("media_oldest_unfinished_job_timestamp_seconds", (path,))

@@ -14,6 +14,16 @@ not settled:
 - `empty-token`, `null-token`: the last page has a `next_token`, "" or null; otherwise none
 - `empty-last-page`: after the last entry comes one more page, an empty one
 - `oldest-first`: jobs are listed by submission; otherwise the newest comes first
+- `overlapping-pages`: a page of jobs begins with the last three of the page before, as when the
+  list shifts while it is read
+- `unknown-status`: a pending job has the status `Queued`, which the vendor does not document
+- `omits-long-running`: in every second quarter of an hour jobs that have run for over an hour are
+  not listed; they come back
+- `year-one`: what has not started or ended has the time 0001-01-01T00:00:00Z; otherwise none
+- `null-lists`: a list without entries is null; otherwise empty
+- `no-path`: usage and jobs of one path do not say which
+- `integral-floats`: whole numbers are written as 3.0
+- `late-day`: an eighth of a day's jobs enters its usage only when the day ended 24 hours ago
 """
 
 import base64
@@ -26,18 +36,37 @@ from typing import Any
 
 from exporter.emulators import dolby_jobs
 from exporter.emulators.calendar import iso_milliseconds, midnight, seconds
-from exporter.emulators.dolby_jobs import Job, Jobs
+from exporter.emulators.dolby_jobs import Display, Job, Jobs
 from exporter.emulators.http import JSON, Request, Response, json_answer
+from exporter.emulators.mutations import with_numbers
 from exporter.emulators.vendor import Amounts, Paging
 from exporter.emulators.world import DAY, World
 
-QUIRKS = frozenset(("capitalised", "empty-token", "null-token", "empty-last-page", "oldest-first"))
+QUIRKS = frozenset(
+    (
+        "capitalised",
+        "empty-token",
+        "null-token",
+        "empty-last-page",
+        "oldest-first",
+        "overlapping-pages",
+        "unknown-status",
+        "omits-long-running",
+        "year-one",
+        "null-lists",
+        "no-path",
+        "integral-floats",
+        "late-day",
+    )
+)
 TOKEN_PATH = "/v1/auth/token"
 DEFAULT_TOKEN_SECONDS = 1800
 LONGEST_TOKEN_SECONDS = 86400
 LONGEST_USAGE_DAYS = 366
 JOB_HISTORY_SECONDS = 31 * DAY
 JOBS_ON_PAGE = 100
+OVERLAP = 3
+YEAR_ONE = "0001-01-01T00:00:00Z"
 
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 
@@ -61,6 +90,7 @@ class DolbyMedia:
         quirks: frozenset[str] = frozenset(),
         token_seconds: int | None = None,
         usage_on_page: int = 2,
+        jobs_on_page: int = JOBS_ON_PAGE,
     ) -> None:
         """`token_seconds`, when given, is every token's life, whatever is asked for."""
         if not quirks <= QUIRKS:
@@ -69,8 +99,10 @@ class DolbyMedia:
         self.clock = clock
         self.credential = credential
         self.quirks = quirks
+        self.display = Display(quirks)
         self.token_seconds = token_seconds
         self.usage_on_page = usage_on_page
+        self.jobs_on_page = jobs_on_page
         self.tokens: dict[str, float] = {}
         self.tokens_issued = 0
 
@@ -96,23 +128,26 @@ class DolbyMedia:
         if not self.accepts(request):
             return Response(401, *self.error(401))
         try:
-            return json_answer(call(request))
+            value = call(request)
         except Bad as reason:
             return json_answer(problem(400, str(reason)), 400)
+        if "integral-floats" in self.quirks and request.path != TOKEN_PATH:
+            value = with_numbers(value, float)
+        return json_answer(value)
 
     def empty(self, request: Request) -> Response:
         if request.path == TOKEN_PATH:
             return json_answer({})
-        return json_answer({"count": 0, request.path.rpartition("/")[2]: []})
+        return json_answer(self._page(request.path.rpartition("/")[2], []))
 
     def error(self, status: int) -> tuple[bytes, str]:
         return json_answer(problem(status, "the request was not served")).body, JSON
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
-        return dolby_jobs.truth(self.jobs, start, end, now=now)
+        return dolby_jobs.truth(self.jobs, start, end, now=now, display=self.display)
 
     def levels(self, now: int) -> Amounts:
-        return dolby_jobs.levels(self.jobs, now)
+        return dolby_jobs.levels(self.jobs, now, display=self.display)
 
     # -- the calls --------------------------------------------------------------------------
 
@@ -133,23 +168,33 @@ class DolbyMedia:
     def _usage(self, request: Request) -> object:
         now = int(self.clock())
         first, last = days(request, today=midnight(now))
-        rows = dolby_jobs.usage(self.jobs.completed(first, last + DAY, now=now))
-        listed: list[dict[str, Any]] = [{"path": path, **rows[path]} for path in sorted(rows)]
-        if "capitalised" in self.quirks:
-            listed = [{name.title(): value for name, value in row.items()} for row in listed]
+        done = self.jobs.completed(first, last + DAY, now=now)
+        rows = dolby_jobs.usage(job for job in done if self.display.uses(job, now))
+        listed = [self._usage_row(path, rows[path]) for path in sorted(rows)]
         token = request.first("next_token")
         offset = read_token(token, "usage").get("offset", 0) if token else 0
         page = listed[offset : offset + self.usage_on_page]
         following = offset + len(page)
         more = following < len(listed) or (bool(page) and "empty-last-page" in self.quirks)
-        answer: dict[str, object] = {"count": len(page), "usage": page}
+        answer = self._page("usage", page)
         return self._paged(answer, write_token("usage", offset=following) if more else None)
+
+    def _usage_row(self, path: str, counts: dict[str, int]) -> dict[str, Any]:
+        named = "no-path" not in self.quirks or path != dolby_jobs.UNNAMED_PATH
+        row: dict[str, Any] = {"path": path, **counts} if named else dict(counts)
+        if "capitalised" in self.quirks:
+            return {name.title(): value for name, value in row.items()}
+        return row
 
     def _jobs(self, request: Request) -> object:
         now = int(self.clock())
         token = request.first("next_token")
         asked = read_token(token, "jobs") if token else job_filter(request)
-        found = [job for job in self._listed(now) if matches(job, asked, now * 1000)]
+        found = [
+            job
+            for job in self._listed(now)
+            if matches(job, asked, status=self.display.status(job, now))
+        ]
         newest_first = "oldest-first" not in self.quirks
         found.sort(key=position, reverse=newest_first)
         if "after" in asked:
@@ -159,18 +204,35 @@ class DolbyMedia:
                 for job in found
                 if (position(job) < after if newest_first else position(job) > after)
             ]
-        page = list(islice(found, JOBS_ON_PAGE))
+        page = list(islice(found, self.jobs_on_page))
         more = len(found) > len(page) or (bool(page) and "empty-last-page" in self.quirks)
-        answer: dict[str, object] = {
-            "count": len(page),
-            "jobs": [shown(job, now * 1000) for job in page],
-        }
-        following = {**asked, "after": position(page[-1])} if more else None
+        answer = self._page("jobs", [self._shown(job, now) for job in page])
+        following = {**asked, "after": self._last_told(page, found)} if more else None
         return self._paged(answer, write_token("jobs", **following) if following else None)
 
     def _listed(self, now: int) -> list[Job]:
         """The jobs the vendor still lists."""
-        return list(self.jobs.submitted(now - JOB_HISTORY_SECONDS, now + 1, now=now))
+        kept = self.jobs.submitted(now - JOB_HISTORY_SECONDS, now + 1, now=now)
+        return [job for job in kept if self.display.lists(job, now)]
+
+    def _last_told(self, page: list[Job], found: list[Job]) -> tuple[int, str]:
+        """Where the job stands after which the next page begins."""
+        if "overlapping-pages" in self.quirks and len(found) > len(page) > OVERLAP:
+            return position(page[-1 - OVERLAP])
+        return position(page[-1])
+
+    def _shown(self, job: Job, now: int) -> dict[str, object]:
+        row = shown(job, now * 1000)
+        row["status"] = self.display.status(job, now)
+        if not self.display.names_path(job):
+            del row["path"]
+        if "year-one" in self.quirks:
+            row = {"time_started": YEAR_ONE, "time_completed": YEAR_ONE, **row}
+        return row
+
+    def _page(self, name: str, rows: list[dict[str, Any]]) -> dict[str, object]:
+        nothing = not rows and "null-lists" in self.quirks
+        return {"count": len(rows), name: None if nothing else rows}
 
     def _paged(self, answer: dict[str, object], token: str | None) -> dict[str, object]:
         if token is not None:
@@ -235,13 +297,11 @@ def milliseconds(name: str, text: str) -> int:
         raise Bad(f"{name} must be an ISO 8601 time") from None
 
 
-def matches(job: Job, asked: dict[str, Any], now: int) -> bool:
-    """Whether a job passes the filters at `now` (milliseconds)."""
+def matches(job: Job, asked: dict[str, Any], *, status: str) -> bool:
+    """Whether a job that is shown with that status passes the filters."""
     earliest: int = asked.get("submitted_after", 0)
     latest: int = asked.get("submitted_before", 1 << 60)
-    return earliest <= job.submitted <= latest and (
-        "status" not in asked or asked["status"] == job.status(now)
-    )
+    return earliest <= job.submitted <= latest and asked.get("status", status) == status
 
 
 def position(job: Job) -> tuple[int, str]:

@@ -1,13 +1,17 @@
 """The Dolby.io Media emulator: tokens, usage and jobs that agree with each other."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
+from exporter.emulators import dolby_jobs
 from exporter.emulators.calendar import iso
-from exporter.emulators.dolby_jobs import PATHS, STATUS_LABELS
+from exporter.emulators.dolby_jobs import PATHS, STATUS_LABELS, UNNAMED_PATH
 from exporter.emulators.dolby_media import DolbyMedia
+from exporter.emulators.http import Request
 from exporter.emulators.world import DAY, HOUR, World
 from tests.emulators.serving import NOW, Clock, app_of, client_of
 
@@ -380,3 +384,180 @@ async def test_oldest_first_reverses_the_listing(clock):
     oldest = await listed(client_of(app_of(reverse, clock), "dolby_media"), after)
     assert newest == oldest[::-1]
     assert len(newest) > 200
+
+
+# -- what is not settled ----------------------------------------------------------------------
+
+YEAR_ONE = "0001-01-01T00:00:00Z"
+
+
+@pytest.fixture
+def served(clock):
+    """A vendor with these quirks and a client of it."""
+
+    def serve(*quirks, **options):
+        vendor = DolbyMedia(World(), clock=clock, quirks=frozenset(quirks), **options)
+        return vendor, client_of(app_of(vendor, clock), "dolby_media")
+
+    return serve
+
+
+async def test_a_pending_job_may_be_shown_as_queued(served, clock):
+    """The quirk gives pending jobs a status that the vendor does not document; the filter and the
+    levels know it by that name.
+    """
+    vendor, client = served("unknown-status")
+    seen = 0
+    for hour in range(12):
+        clock.now = NOW + hour * HOUR
+        jobs = await listed(client, {"submitted_after": iso(int(clock.now) - HOUR)})
+        assert "Pending" not in {job["status"] for job in jobs}
+        queued = [job for job in jobs if job["status"] == "Queued"]
+        assert await listed(client, {"status": "Queued"}) == queued
+        assert await listed(client, {"status": "Pending"}) == []
+        levels = vendor.levels(int(clock.now))
+        assert len(queued) == sum(
+            count for (_, labels), count in levels.items() if ("status", "queued") in labels
+        )
+        seen += len(queued)
+    assert seen
+
+
+async def test_long_running_jobs_are_left_out_now_and_then(served, clock):
+    """With the quirk, every second quarter of an hour shows no job that has run for over an hour;
+    the quarters between show them all, and the levels are what is listed.
+    """
+    vendor, client = served("omits-long-running")
+    _, plain = served()
+    omitted = 0
+    for quarter in range(12):
+        clock.now = NOW // 900 * 900 + 900 * quarter
+        after = {"submitted_after": iso(int(clock.now) - 9 * HOUR)}
+        whole = await listed(plain, after)
+        started_long_ago = {
+            job["job_id"]
+            for job in whole
+            if job["status"] == "Running"
+            and milliseconds(job["time_started"]) < (clock.now - HOUR) * 1000
+        }
+        shown = await listed(client, after)
+        hidden = clock.now // 900 % 2 == 1
+        expected = [job for job in whole if not hidden or job["job_id"] not in started_long_ago]
+        assert shown == expected
+        omitted += len(whole) - len(shown)
+        running = sum(
+            count
+            for (_, labels), count in vendor.levels(int(clock.now)).items()
+            if ("status", "running") in labels
+        )
+        assert running == sum(job["status"] == "Running" for job in shown)
+    assert omitted
+
+
+@pytest.mark.parametrize("other", [(), ("oldest-first",), ("empty-last-page",)])
+async def test_a_page_may_begin_with_the_last_rows_of_the_one_before(served, other):
+    """With the quirk every later page repeats rows; all jobs are there all the same."""
+    after = {"submitted_after": iso(DAY_NOW - DAY)}
+    _, plain = served(*other)
+    _, client = served("overlapping-pages", *other, jobs_on_page=20)
+    found = await pages(client, "/media/jobs", after)
+    filled = [page["jobs"] for page in found if page["jobs"]]
+    assert len(filled) > 5
+    for before, page in pairwise(filled):
+        assert page[:3] == before[-3:]
+        assert len(page) > 3
+    once = {job["job_id"]: job for page in filled for job in page}
+    assert list(once.values()) == await listed(plain, after)
+
+
+async def test_what_has_not_happened_may_be_of_the_year_one(served):
+    """With the quirk a job that has not started or ended has the times of the year 1."""
+    _, client = served("year-one")
+    _, plain = served()
+    after = {"submitted_after": iso(int(NOW) - 3 * DAY)}
+    seen = set()
+    for job, usual in zip(await listed(client, after), await listed(plain, after), strict=True):
+        for name in ("time_started", "time_completed"):
+            assert job[name] == usual.get(name, YEAR_ONE)
+            seen.add((name, job[name] == YEAR_ONE))
+    assert len(seen) == 4
+
+
+async def test_an_empty_list_may_be_null(served):
+    """With the quirk a list without entries is null, also as the emptiest answer."""
+    vendor, client = served("null-lists")
+    future = {"from": date(DAY_NOW + DAY), "to": date(DAY_NOW + DAY)}
+    usage = await client.get("/media/usage", params=future)
+    assert usage.json() == {"count": 0, "usage": None}
+    jobs = await client.get("/media/jobs", params={"status": "Lost"})
+    assert jobs.json() == {"count": 0, "jobs": None}
+    assert (await client.get("/media/usage")).json()["usage"]
+    for name in ("usage", "jobs"):
+        empty = vendor.empty(Request("GET", f"/media/{name}"))
+        assert json.loads(empty.body) == {"count": 0, name: None}
+
+
+@pytest.mark.parametrize("capitalised", [False, True])
+async def test_one_path_may_be_unsaid(served, capitalised):
+    """With the quirk one path's usage and jobs lack it, and its truth is that of `unknown`."""
+    vendor, client = served("no-path", *(["capitalised"] if capitalised else []))
+    plain, _ = served()
+    found = await pages(client, "/media/usage", {"from": date(DAY_NOW), "to": date(DAY_NOW)})
+    rows = [row for page in found for row in page["usage"]]
+    assert sorted(len(row) for row in rows) == [3, 4, 4, 4]
+    jobs = await listed(client, {"submitted_after": iso(DAY_NOW)})
+    assert {job.get("path") for job in jobs} == {*PATHS, None} - {UNNAMED_PATH}
+
+    def renamed(amounts):
+        return {
+            (metric, tuple((k, "unknown" if v == UNNAMED_PATH else v) for k, v in labels)): amount
+            for (metric, labels), amount in amounts.items()
+        }
+
+    span = (DAY_NOW - DAY, DAY_NOW)
+    assert vendor.truth(*span, now=int(NOW)) == renamed(plain.truth(*span, now=int(NOW)))
+    assert vendor.levels(int(NOW)) == renamed(plain.levels(int(NOW)))
+
+
+async def test_counts_may_be_written_with_a_point(served):
+    """With the quirk every count is a float of the same value; a token's life stays whole."""
+    _, client = served("integral-floats")
+    _, plain = served()
+    for path in ("/media/usage", "/media/jobs"):
+        floats, usual = await client.get(path), await plain.get(path)
+        assert floats.json()["count"] == usual.json()["count"]
+        assert isinstance(floats.json()["count"], float)
+    usage = (await client.get("/media/usage")).json()["usage"]
+    assert all(isinstance(row["jobs"], float) for row in usage)
+    assert usage == (await plain.get("/media/usage")).json()["usage"]
+    token = await client.post("/v1/auth/token", data=FORM, auth=("demo", "demo"))
+    assert isinstance(token.json()["expires_in"], int)
+
+
+async def test_a_day_may_grow_a_day_after_its_end(served, clock):
+    """With the quirk a day's usage is short of some jobs until 24 hours after its end; the truth
+    is what is published then, and the jobs themselves are there all along.
+    """
+    vendor, client = served("late-day")
+    plain, _ = served()
+    day = DAY_NOW - DAY
+    whole = dolby_jobs.usage(plain.jobs.completed(day, DAY_NOW, now=int(NOW)))
+    for moment in (DAY_NOW, DAY_NOW + DAY - 1, DAY_NOW + DAY, DAY_NOW + 3 * DAY):
+        clock.now = float(moment)
+        found = await used(client, day, day)
+        truth = vendor.truth(day, DAY_NOW, now=moment)
+        for path, row in found.items():
+            assert row["jobs"] == truth[("media_jobs_total", (("path", path),))]
+        if moment < DAY_NOW + DAY:
+            assert all(0 < found[path]["jobs"] < whole[path]["jobs"] for path in PATHS)
+        else:
+            assert found == whole
+        finished = {key: value for key, value in truth.items() if "finished" in key[0]}
+        expected = plain.truth(day, DAY_NOW, now=moment)
+        assert finished == {key: value for key, value in expected.items() if "finished" in key[0]}
+
+
+def test_an_unknown_quirk_is_refused(clock):
+    """A misspelt quirk is an error, not a no-op."""
+    with pytest.raises(ValueError, match="null-list"):
+        DolbyMedia(World(), clock=clock, quirks=frozenset(["null-list"]))
