@@ -75,6 +75,25 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """So many more units in [start, end), spread evenly, that are there from `since` on."""
+
+    prefix: Key
+    start: int
+    end: int
+    units: int
+    since: int
+
+    def within(self, start: int, end: int) -> int:
+        """The units of it in [start, end)."""
+        return self._until(end) - self._until(start)
+
+    def _until(self, moment: int) -> int:
+        passed = min(max(moment, self.start), self.end) - self.start
+        return self.units * passed // (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a key decides: its size, the running weights of its day's 24 hours, its beginning."""
 
@@ -106,6 +125,7 @@ class World:
         self._blocks: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._late: list[Late] = []
         self._revised: dict[tuple[Key, int], tuple[int, int]] = {}
+        self._grown: list[Growth] = []
 
     # -- knobs ------------------------------------------------------------------------------
 
@@ -128,6 +148,17 @@ class World:
         self._revised[(key_prefix, start)] = (numerator, denominator)
         self.version += 1
 
+    def grow(self, key_prefix: Key, start: int, end: int, *, units: int, since: int) -> None:
+        """Add units to [start, end) of every key under the prefix, from `since` on.
+
+        The way to let a stream that was idle then, and may be now, have late data: it says nothing
+        of whether the stream is live. No revision scales the units; what is late hides them.
+        """
+        if end <= start or units < 1:
+            raise ValueError(f"a span grows by at least one unit, not [{start}, {end}) by {units}")
+        self._grown.append(Growth(key_prefix, start, end, units, since))
+        self.version += 1
+
     # -- what is ----------------------------------------------------------------------------
 
     def streams(self, vendor: str, family: str, *, now: int) -> tuple[Stream, ...]:
@@ -140,8 +171,10 @@ class World:
 
     def final(self, start: int, end: int, *, now: int) -> bool:
         """Whether no later `now` changes what accrued in [start, end); knobs still may."""
+        pending = [(rule.start, rule.end) for rule in self._late if now < rule.until]
+        pending += [(rule.start, rule.end) for rule in self._grown if now < rule.since]
         return end <= self.edge(now) and not any(
-            now < rule.until and rule.start < end and start < rule.end for rule in self._late
+            first < end and start < last for first, last in pending
         )
 
     def amount(self, key: Key, start: int, end: int, *, now: int) -> int:
@@ -154,14 +187,16 @@ class World:
         end = min(end, self.edge(now))
         if end <= start:
             return 0
-        if not self._late and not self._revised:
+        if not (self._late or self._revised or self._grown):
             return self._between(plan, start, end)
         late = [rule for rule in self._late if now < rule.until and begins(key, rule.prefix)]
         revised = {
             hour: scale for (prefix, hour), scale in self._revised.items() if begins(key, prefix)
         }
+        grown = [rule for rule in self._grown if rule.since <= now and begins(key, rule.prefix)]
         return sum(
             self._revised_amount(plan, piece_start, piece_end, revised)
+            + sum(rule.within(piece_start, piece_end) for rule in grown)
             for piece_start, piece_end in pieces(start, end, late, revised)
             if not any(rule.start <= piece_start < rule.end for rule in late)
         )

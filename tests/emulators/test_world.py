@@ -33,7 +33,7 @@ def test_another_seed_is_another_world():
 
 
 @pytest.mark.parametrize("key", [BYTES, VIEWS])
-@pytest.mark.parametrize("knob", ["none", "late", "revised"])
+@pytest.mark.parametrize("knob", ["none", "late", "revised", "grown"])
 def test_neighbouring_windows_sum_to_the_whole(key, knob):
     """However a window is cut, its parts sum to it exactly, under every knob."""
     world = World()
@@ -42,6 +42,9 @@ def test_neighbouring_windows_sum_to_the_whole(key, knob):
         world.late(("vendor", "live"), NOW - 3 * DAY - 100, NOW - 2 * DAY, NOW + 1)
     if knob == "revised":
         world.revise(("vendor",), NOW // HOUR * HOUR - 30 * HOUR, 2, 7)
+    if knob == "grown":
+        world.grow(("vendor", "live"), NOW - 3 * DAY - 100, NOW - DAY, units=10**6 + 3, since=NOW)
+        world.late(("vendor", "live"), NOW - 2 * DAY, NOW - 2 * DAY + 17, NOW + 1)
     cuts = sorted({start, end, *(start + step * 7919 * 53 for step in range(41)), NOW - 107_000})
     parts = [world.amount(key, a, b, now=NOW) for a, b in pairwise(cuts)]
     assert min(parts) >= 0
@@ -150,13 +153,17 @@ def test_levels_stay_in_range_and_move():
 
 
 def test_what_is_published_and_not_late_is_final():
-    """A window is final once it is published and no part of it is still to come."""
+    """A window is final once it is published and no part of it is still to come or to grow."""
     world = World()
     assert world.final(NOW - DAY, NOW // 900 * 900, now=NOW)
     assert not world.final(NOW - DAY, NOW // 900 * 900 + 1, now=NOW)
     world.late((), NOW - 2 * HOUR, NOW - HOUR, NOW + 5)
     assert not world.final(NOW - DAY, NOW - HOUR, now=NOW)
     assert world.final(NOW - DAY, NOW - HOUR, now=NOW + 5)
+    world.grow((), NOW - 2 * HOUR, NOW - HOUR, units=9, since=NOW + 60)
+    assert not world.final(NOW - DAY, NOW - HOUR, now=NOW + 59)
+    assert world.final(NOW - DAY, NOW - HOUR, now=NOW + 60)
+    assert world.final(NOW - DAY, NOW - 2 * HOUR, now=NOW + 59)
 
 
 def test_a_thousand_streams_of_a_day_are_fast():
@@ -168,3 +175,55 @@ def test_a_thousand_streams_of_a_day_are_fast():
         for hour in range(24):
             world.amount(key, NOW - DAY + hour * HOUR, NOW - DAY + (hour + 1) * HOUR, now=NOW)
     assert time.process_time() - begun < 1
+
+
+def test_growth_comes_when_it_is_due_and_once():
+    """Growth adds its units to its span from its instant on, to each key under its prefix."""
+    plain, world = World(), World()
+    start = NOW // HOUR * HOUR - 5 * HOUR
+    before = world.version
+    world.grow(("vendor", "live", "abc"), start, start + HOUR, units=1000, since=NOW)
+    assert world.version > before
+    for now, added in ((NOW - 1, 0), (NOW, 1000), (NOW + DAY, 1000)):
+        for key in (BYTES, VIEWS):
+            was = plain.amount(key, start, start + HOUR, now=now)
+            assert world.amount(key, start, start + HOUR, now=now) == was + added
+            was = plain.amount(key, start - DAY, NOW, now=now)
+            assert world.amount(key, start - DAY, NOW, now=now) == was + added
+    other = ("vendor", "live", "other", "views")
+    assert world.amount(other, start, NOW, now=NOW) == plain.amount(other, start, NOW, now=NOW)
+
+
+def test_growth_reaches_an_hour_of_silence():
+    """What revising cannot make of nothing, growth does; and a revision scales it not."""
+    world = World()
+    midnight = NOW // DAY * DAY - DAY
+    key, hour = next(
+        (key, hour)
+        for stream in range(50)
+        for hour in range(midnight, midnight + DAY, HOUR)
+        if world.amount(key := ("v", "f", str(stream), "bytes"), hour, hour + HOUR, now=NOW) == 0
+    )
+    world.grow(key[:3], hour, hour + HOUR, units=77, since=NOW)
+    assert world.amount(key, hour, hour + HOUR, now=NOW) == 77
+    world.revise(key[:3], hour, 1, 7)
+    assert world.amount(key, hour, hour + HOUR, now=NOW) == 77
+
+
+def test_growth_waits_for_what_is_late():
+    """In a span that is late growth, too, stays away until the span is published."""
+    world = World()
+    hour = NOW // HOUR * HOUR - 5 * HOUR
+    world.late((), hour, hour + HOUR, NOW + 60)
+    world.grow((), hour, hour + HOUR, units=77, since=NOW)
+    assert world.amount(BYTES, hour, hour + HOUR, now=NOW) == 0
+    whole = World().amount(BYTES, hour, hour + HOUR, now=NOW + 60)
+    assert world.amount(BYTES, hour, hour + HOUR, now=NOW + 60) == whole + 77
+
+
+def test_growth_needs_a_span_and_units():
+    """Growth of nothing, or over no time, is a mistake."""
+    with pytest.raises(ValueError, match="grows"):
+        World().grow((), NOW, NOW, units=1, since=NOW)
+    with pytest.raises(ValueError, match="grows"):
+        World().grow((), NOW, NOW + 1, units=0, since=NOW)
