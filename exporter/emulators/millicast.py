@@ -71,13 +71,16 @@ class Millicast:
         clock: Callable[[], float],
         credential: str = "demo",
         quirks: frozenset[str] = frozenset(),
+        stream_components: bool = False,
     ) -> None:
+        """With `stream_components` the truth tells the components of each stream, too."""
         if not quirks <= QUIRKS:
             raise ValueError(f"no such quirk: {', '.join(sorted(quirks - QUIRKS))}")
         self.world = world
         self.clock = clock
         self.credential = credential
         self.quirks = quirks
+        self.stream_components = stream_components
         self._sums: dict[tuple[int, int], Sums] = {}
         self._facts: dict[str, tuple[traffic.Fact, ...]] = {}
         self._sums_version = world.version
@@ -142,7 +145,10 @@ class Millicast:
         return json_answer(value).body, JSON
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
-        return traffic.truth(self.world, start, end, now=now)
+        found = traffic.truth(self.world, start, end, now=now)
+        if self.stream_components:
+            found |= traffic.stream_components(self.world, start, end, now=now)
+        return found
 
     def levels(self, now: int) -> Amounts:
         return traffic.levels(self.world, now)

@@ -157,6 +157,33 @@ def truth(world: World, start: int, end: int, *, now: int) -> Amounts:
     return totals
 
 
+def stream_components(world: World, start: int, end: int, *, now: int) -> Amounts:
+    """What each reportable stream delivered by component, and its restreaming (milliseconds).
+
+    Over [start, end); what is zero is left out.
+    """
+    totals: Amounts = {}
+
+    def add(metric: str, value: int, **labels: str) -> None:
+        if value:
+            key = (metric, tuple(sorted(labels.items())))
+            totals[key] = totals.get(key, 0) + value
+
+    for stream in streams(world, now):
+        if not reportable(stream.name):
+            continue
+        labels = {"kind": "live", "stream": stream.name}
+        for fact in facts(world, stream):
+            value = world.amount(fact.key, start, end, now=now)
+            if fact.quantity in DELIVERED:
+                component = DELIVERED[fact.quantity]
+                metric = "media_stream_component_delivered_bytes_total"
+                add(metric, value, component=component, **labels)
+            if fact.quantity == "restream_seconds":
+                add("media_stream_restream_seconds_total", value * 1000, **labels)
+    return totals
+
+
 def levels(world: World, now: int) -> Amounts:
     """The gauges of every Millicast feed at `now`."""
     watching = {stream.name: viewers(world, stream, now) for stream in streams(world, now)}

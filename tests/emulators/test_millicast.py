@@ -2,8 +2,10 @@
 
 import pytest
 
+from exporter.emulators import millicast_traffic as traffic
 from exporter.emulators.calendar import iso, seconds
 from exporter.emulators.millicast import Millicast
+from exporter.emulators.vendor import Amounts
 from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
 from tests.emulators.serving import NOW, Clock, app_of, client_of
 
@@ -419,3 +421,117 @@ def test_an_unknown_quirk_is_refused(world, clock):
     """A misspelt quirk is an error, not a no-op."""
     with pytest.raises(ValueError, match="zero-fill"):
         Millicast(world, clock=clock, quirks=frozenset(["zero-fill"]))
+
+
+# -- what the account comes to ------------------------------------------------------------------
+
+AMOUNTS = ("bytesIn", "bytesOut", "duration", "publishes", "views")
+
+
+@pytest.mark.parametrize("moment", [HOUR_NOW, HOUR_NOW + 1, HOUR_NOW + 900, HOUR_NOW + 3599])
+@pytest.mark.parametrize("knob", ["none", "late", "revised", "grown"])
+async def test_every_hour_of_the_account_is_the_sum_of_its_streams(world, clock, moment, knob):
+    """Whenever it is asked, each hour's bytes and components, and of each country all amounts,
+    are those of the streams added up; under every knob of the world, too.
+    """
+    first = world.streams("millicast", "live", now=int(NOW))[0]
+    if knob == "late":
+        world.late(("millicast", "live", first.id), HOUR_NOW - DAY, HOUR_NOW, HOUR_NOW + 900)
+    if knob == "revised":
+        world.revise(("millicast", "live", first.id), HOUR_NOW - 5 * HOUR, 2, 7)
+    if knob == "grown":
+        growth = ("millicast", "live", first.id)
+        world.grow(growth, HOUR_NOW - 7000, HOUR_NOW - 1000, units=1_000_003, since=HOUR_NOW + 900)
+    vendor = Millicast(world, clock=clock)
+    client = client_of(app_of(vendor, clock), "millicast")
+
+    async def got(path, **more):
+        window = {"startDate": iso(HOUR_NOW - DAY), "stopDate": iso(HOUR_NOW + HOUR)}
+        asked = {**window, "resolution": "Hour", **more}
+        return (await client.get(f"/api/analytics/{path}", params=asked)).json()["data"]
+
+    clock.now = HOUR_NOW - 600.0
+    await got("account/series")  # what was asked before does not matter
+    clock.now = float(moment)
+    account = await got("account/series")
+    streams = await got("streams/series", streamNames=names(world))
+    places = (await got("account/geo_series"))["geo"]
+    of_streams = (await got("streams/geo_series", streamNames=names(world)))["geo"]
+    assert account["bandwidth"]
+    for name, rows in account.items():
+        for at, row in rows.items():
+            for amount, value in row.items():
+                shares = (maps[name].get(at, {}).get(amount, 0) for maps in streams.values())
+                assert value == sum(shares)
+        assert set(rows) == {at for maps in streams.values() for at in maps[name]}
+    assert places
+    for at, countries in places.items():
+        for country, row in countries.items():
+            assert set(row) == set(AMOUNTS)
+            for amount, value in row.items():
+                shares = (
+                    hours.get(at, {}).get(country, {}).get(amount, 0)
+                    for hours in of_streams.values()
+                )
+                assert value == sum(shares)
+
+
+async def test_the_parts_of_streams_are_in_the_truth_if_asked_for(world, data, clock):
+    """With the switch, the truth has each stream's components and seconds of restreaming, which
+    its own series add up to; without it the truth has neither.
+    """
+    asked = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    found = await data("analytics/streams/series", asked)
+    vendor = Millicast(world, clock=clock, stream_components=True)
+    truth = vendor.truth(*SPAN, now=int(NOW))
+    plain = Millicast(world, clock=clock).truth(*SPAN, now=int(NOW))
+    expected: Amounts = {}
+    for name, maps in found.items():
+        for field, component in (
+            ("standardStream", "standard"),
+            ("restream", "restream"),
+            ("geoCascade", "geo_cascade"),
+        ):
+            labels = (("component", component), ("kind", "live"), ("stream", name))
+            expected[("media_stream_component_delivered_bytes_total", labels)] = added(
+                maps[field].values(), "bytesOut"
+            )
+        pairs = (("kind", "live"), ("stream", name))
+        expected[("media_stream_restream_seconds_total", pairs)] = 1000 * added(
+            maps["restream"].values(), "secondsUsed"
+        )
+    shown = {key: value for key, value in expected.items() if value}
+    assert {key: value for key, value in truth.items() if key not in plain} == shown
+    assert {dict(labels).get("component", "restreaming") for _, labels in shown} == {
+        "standard",
+        "restream",
+        "geo_cascade",
+        "restreaming",
+    }
+    assert truth == {**plain, **shown}
+
+
+async def test_an_idle_stream_can_grow_late(world, data, clock):
+    """Growth of an idle stream's hour shows in its series and the account's when it is due, and
+    in the truth; the stream was not live for that.
+    """
+    stream, hour = next(
+        (stream, hour)
+        for stream in world.streams("millicast", "live", now=int(NOW))
+        for hour in range(HOUR_NOW - DAY, HOUR_NOW, HOUR)
+        if not traffic.busy(world, stream, hour)
+    )
+    window = {"startDate": iso(hour), "stopDate": iso(hour + HOUR), "resolution": "Hour"}
+    before = (await data("analytics/account/series", window))["bandwidth"].get(iso(hour), {})
+    due = int(NOW) + 900
+    world.grow(("millicast", "live", stream.id), hour, hour + HOUR, units=600, since=due)
+    vendor = Millicast(world, clock=clock)
+    received = ("media_stream_received_bytes_total", (("kind", "live"), ("stream", stream.name)))
+    for moment, units in ((due - 1, 0), (due, 600)):
+        clock.now = float(moment)
+        series = await data("analytics/streams/series", {**window, "streamNames": stream.name})
+        assert added(series[stream.name]["bandwidth"].values(), "bytesIn") == units
+        account = (await data("analytics/account/series", window))["bandwidth"].get(iso(hour), {})
+        assert account.get("bytesIn", 0) == before.get("bytesIn", 0) + units
+        assert vendor.truth(hour, hour + HOUR, now=moment).get(received, 0) == units
+        assert not traffic.busy(world, stream, hour)
