@@ -145,3 +145,30 @@ def test_an_object_with_a_key_twice_is_refused(body: bytes) -> None:
 def test_keys_that_come_once_each_are_no_reason_to_refuse(body: bytes) -> None:
     """Neither colons in names and texts nor the same key in other objects are repetitions."""
     refuse_repeated_keys(body)
+
+
+@pytest.mark.parametrize("value", [0, 7, 22886, 22886.0, 1e3, LARGEST_AMOUNT])
+def test_a_count_may_be_written_with_a_fraction_of_nothing(value):
+    found = reading.whole(value, path="$")
+    assert found == value
+    assert type(found) is int
+
+
+@pytest.mark.parametrize("value", [7.5, -1, -1.0, math.nan, math.inf, LARGEST_AMOUNT + 1])
+def test_anything_else_is_no_count(value):
+    with pytest.raises(SchemaError, match=r"\$\.views"):
+        reading.whole(value, path="$.views")
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", 0, "1999-12-31T23:59:59Z"]
+)
+def test_no_vendor_was_there_before_the_year_2000(value):
+    """Servers write such times where there is none."""
+    assert reading.moment(value, path="$") is None
+
+
+def test_the_year_2000_is_a_time():
+    assert reading.moment("2000-01-01T00:00:00Z", path="$") == 946_684_800_000
+    with pytest.raises(SchemaError):
+        reading.moment("yesterday", path="$")
