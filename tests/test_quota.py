@@ -77,6 +77,8 @@ async def test_a_quota_smaller_than_the_look_back_loses_nothing(
             failures += not await simulation.poll()
             if number > 100:
                 assert newest(simulation) > simulation.now - HOUR
+            if number == 150 and allowed >= 24:
+                assert not backlog(simulation), "pieces become as small as the quota needs"
         assert failures <= most_failures
         quota.allowed = 10_000
         while backlog(simulation):

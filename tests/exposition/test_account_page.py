@@ -155,10 +155,11 @@ def test_a_description_lasts_longer_than_the_levels_of_its_feed(book, page):
 
 def test_of_two_feeds_that_tell_one_level_the_greatest_is_shown(page):
     """A list of those watched most may not have a stream whose details another feed asks for."""
-    show(page, "viewers", [viewers("a", 7)], at=NOW)
-    show(page, "stream_viewers", [viewers("a", 8), viewers("b", 1)], at=NOW)
+    show(page, "viewers", [viewers("a", 7), viewers("c", 6)], at=NOW)
+    show(page, "stream_viewers", [viewers("a", 8), viewers("b", 1), viewers("c", 5)], at=NOW)
     lines = (text(page, measures.STREAM_VIEWERS) or "").splitlines()
-    assert sorted(line.rpartition("stream=")[2] for line in lines) == ['"a"} 8', '"b"} 1']
+    shown = sorted(line.rpartition("stream=")[2] for line in lines)
+    assert shown == ['"a"} 8', '"b"} 1', '"c"} 6']
 
 
 def test_devices_beyond_the_limit_are_summed(book, page):
