@@ -49,6 +49,9 @@ _COUNTS: Final = {
     "failed": measures.JOBS_FAILED,
 }
 
+_USAGE_KEYS: Final = ("usage", "usagedetails")
+"""Where the rows may be, as far as anybody has written down; keys bared."""
+
 _UNFINISHED: Final = ("pending", "running")
 """Any other status ends a job, including those the vendor has yet to invent."""
 
@@ -95,29 +98,62 @@ def _lists(document: object) -> Iterator[tuple[str, list[object]]]:
                         yield f"$.{key}.{inner}", rows
 
 
+def _nothing(document: object) -> bool:
+    """Whether there is an empty list, or a null where usage belongs."""
+    if any(not values for _, values in _lists(document)):
+        return True
+    if not isinstance(document, dict):
+        return False
+    holders = (document, *(value for value in document.values() if isinstance(value, dict)))
+    return any(
+        value is None and _bare(key) in _USAGE_KEYS
+        for holder in holders
+        for key, value in holder.items()
+    )
+
+
 def _rows(document: object) -> list[tuple[str, dict[str, object]]]:
     """The rows of a usage answer, keys bared, each with its path.
 
-    They are the first list whose objects have a path. A list that is empty will do when there
-    is no such list: an app without jobs. Anything else is not a usage answer.
+    They are the first list whose objects have a path, else the first whose objects have a count.
+    Where there is neither, an empty list will do: an app without jobs. Anything else is not a
+    usage answer.
     """
-    empty = False
-    for path, values in _lists(document):
-        rows = [_bared(value) for value in values if isinstance(value, dict)]
-        if any("path" in row for row in rows):
-            if len(rows) < len(values) or not all("path" in row for row in rows):
-                raise SchemaError(f"{path}: a row without a path among rows that have one")
-            return [(f"{path}[{index}]", row) for index, row in enumerate(rows)]
-        empty = empty or not values
-    if empty:
+    lists = [
+        (path, values, [_bared(value) for value in values if isinstance(value, dict)])
+        for path, values in _lists(document)
+    ]
+    for sought in (("path",), tuple(_COUNTS)):
+        for path, values, rows in lists:
+            if any(key in row for row in rows for key in sought):
+                if len(rows) < len(values):
+                    raise SchemaError(f"{path}: not a list of objects alone")
+                return [(f"{path}[{index}]", row) for index, row in enumerate(rows)]
+    if _nothing(document):
         return []
-    raise SchemaError("$: no list of objects with a path")
+    raise SchemaError("$: no list of objects with a path or a count of jobs")
+
+
+def _path(value: object, *, path: str) -> str:
+    if not isinstance(value, str | None):
+        raise SchemaError(f"{path}: expected a string, got {type(value).__name__}")
+    return reading.label(value)
 
 
 def _count(value: object, *, path: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise SchemaError(f"{path}: expected a whole number, got {type(value).__name__}")
-    return reading.amount(value, path=path)
+    return reading.whole(value, path=path)
+
+
+def _counts(row: Mapping[str, object], *, path: str) -> Iterator[tuple[Measure, int]]:
+    """The amounts that a row has; one that is null or absent is not known, which is not 0."""
+    if not any(key in row for key in _COUNTS):
+        raise SchemaError(f"{path}: none of {', '.join(_COUNTS)}")
+    for key, measure in _COUNTS.items():
+        value = row.get(key)
+        if value is not None:
+            yield measure, _count(value, path=f"{path}.{key}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +178,11 @@ class _UsageFeed:
         start = request.span.window.start
         usage: list[Usage] = []
         for at, row in _rows(document):
-            path = row["path"]
-            if not isinstance(path, str | None):
-                raise SchemaError(f"{at}.path: expected a string, got {type(path).__name__}")
-            labels = (reading.label(path),)
-            for key, measure in _COUNTS.items():
-                if key not in row:
-                    raise SchemaError(f"{at}: no {key!r}")
-                amount = _count(row[key], path=f"{at}.{key}")
-                usage.append(Usage(measure, labels, start, DAY, amount))
+            labels = (_path(row.get("path"), path=f"{at}.path"),)
+            usage.extend(
+                Usage(measure, labels, start, DAY, amount)
+                for measure, amount in _counts(row, path=at)
+            )
         return Answer(usage=usage, follow=_next_page(request, _token(document)))
 
     def totals(self, window: Window) -> Iterable[Request]:

@@ -157,12 +157,19 @@ class TestUsage:
         [
             {},
             {"count": 0},
-            {"usage": None},
+            {"rows": 3},
+            {"rows": None},
+            {"next_token": None},
+            {"usage": 3},
             {"usage": {"/media/enhance": {"jobs": 12}}},
-            {"usage": [{"endpoint": "/media/enhance", "jobs": 12}]},
-            {"usage": [row(), {"jobs": 3, "succeeded": 3, "failed": 0}]},
+            {"usage": [{"endpoint": "/media/enhance", "minutes": 12}]},
+            {"usage": [{}]},
+            {"usage": [row(), {"minutes": 3}]},
+            {"usage": [row(), {}]},
             {"usage": [row(), 3]},
-            {"usage": [{"path": "/media/enhance", "jobs": 12, "succeeded": 11}]},
+            {"usage": [row(), None]},
+            {"usage": [{"path": "/media/enhance"}]},
+            {"usage": [{"path": "/media/enhance", "job_id": "j1", "status": "Success"}]},
             {"usage": [row(path=7)]},
             "usage",
             None,
@@ -173,16 +180,82 @@ class TestUsage:
         with pytest.raises(SchemaError, match=r"^\$"):
             read_usage(document)
 
-    @pytest.mark.parametrize("value", [-1, 1.5, "12", None, True, 2**53 + 1])
-    def test_a_count_is_a_whole_number_from_0(self, value):
-        """The fault is said with its place in the answer."""
-        with pytest.raises(SchemaError, match=r"\$\.usage\[0\]\.failed"):
-            read_usage({"usage": [row(failed=value)]})
+    @pytest.mark.parametrize(
+        "document",
+        [
+            {"usage": None},
+            {"count": 0, "Usage": None, "next_token": None},
+            {"usage": {"usage_details": None}},
+        ],
+    )
+    def test_null_in_place_of_the_list_is_no_jobs(self, document):
+        """Some servers write an empty list as null."""
+        assert read_usage(document) == Answer(usage=[], follow=())
 
-    def test_a_null_path_is_unknown(self):
+    def test_a_list_with_paths_goes_before_one_that_only_counts(self):
+        """A list of totals beside the rows must not be taken for them."""
+        totals = {"jobs": 40, "succeeded": 38, "failed": 2}
+        answer = read_usage({"totals": [totals], "usage": [row()]})
+        assert counted(answer)["media_jobs_total", "/media/enhance"] == 12
+        assert ("media_jobs_total", "unknown") not in counted(answer)
+
+    @pytest.mark.parametrize("key", ["jobs", "succeeded", "failed"])
+    @pytest.mark.parametrize(
+        "value", [-1, -1.0, 1.5, "12", "", True, [], {}, 2**53 + 1, 1e300, float("1e16")]
+    )
+    def test_a_count_is_a_whole_number_from_0(self, key, value):
+        """The fault is said with its place in the answer."""
+        with pytest.raises(SchemaError, match=rf"\$\.usage\[0\]\.{key}"):
+            read_usage({"usage": [row(**{key: value})]})
+
+    def test_an_integral_float_is_a_count(self):
+        """JSON has one kind of number; what is recorded is an `int` all the same."""
+        answer = read_usage({"usage": [row(jobs=12.0, succeeded=11.0, failed=1.0)]})
+        assert answer == read_usage({"usage": [row()]})
+        assert {type(usage.amount) for usage in answer.usage} == {int}
+
+    @pytest.mark.parametrize("leave_out", [False, True])
+    @pytest.mark.parametrize("key", ["jobs", "succeeded", "failed"])
+    def test_a_count_that_is_null_or_absent_is_no_row(self, key, leave_out):
+        """Not known is not 0; the other two are known."""
+        fields = row(**{key: None})
+        if leave_out:
+            del fields[key]
+        missing = f"media_{key}_total" if key == "jobs" else f"media_jobs_{key}_total"
+        found = counted(read_usage({"usage": [fields]}))
+        assert found == {
+            series: amount
+            for series, amount in counted(read_usage({"usage": [row()]})).items()
+            if series[0] != missing
+        }
+        assert len(found) == 2
+
+    def test_a_row_of_nulls_counts_nothing(self):
+        answer = read_usage({"usage": [row(jobs=None, succeeded=None, failed=None)]})
+        assert answer.usage == []
+
+    @pytest.mark.parametrize("fields", [row(path=None), row(path="")])
+    def test_a_null_path_is_unknown(self, fields):
         """A label that the vendor leaves null is `unknown`."""
-        answer = read_usage({"usage": [row(path=None)]})
+        answer = read_usage({"usage": [fields]})
         assert ("media_jobs_total", "unknown") in counted(answer)
+
+    @pytest.mark.parametrize("others", [[], [row()]])
+    def test_an_absent_path_is_unknown(self, others):
+        """A row is known by its counts, too, also where no other row has a path."""
+        answer = read_usage({"usage": [{"jobs": 3, "succeeded": 2, "failed": 1}, *others]})
+        assert (
+            counted(answer).items()
+            >= {
+                ("media_jobs_total", "unknown"): 3,
+                ("media_jobs_succeeded_total", "unknown"): 2,
+                ("media_jobs_failed_total", "unknown"): 1,
+            }.items()
+        )
+
+    def test_how_new_the_data_is_follows_from_what_was_counted(self):
+        """The day that was asked for; one without jobs says nothing."""
+        assert read_usage({"usage": [row()]}).newest is None
 
     @pytest.mark.parametrize("key", ["next_token", "nextToken", "NextToken"])
     def test_the_next_page_is_asked_for_with_its_token(self, key):

@@ -42,6 +42,8 @@ QUIRKS = {
         "starts before submissions": "test_a_start_before_the_submission_is_no_wait",
         "an unexplained duration": "test_duration_is_not_used",
         "times that are not there yet": "test_a_job_that_never_started_is_in_no_histogram",
+        "lists that are null": "test_null_in_place_of_the_list_is_no_jobs",
+        "counts that are floats, null or absent": "test_a_count_that_is_null_or_absent_is_no_row",
         "no order of jobs": "test_jobs_come_in_any_order",
         "unpublished keys": "test_keys_are_read_ignoring_case",
         "an unpublished wrapper": "test_the_list_is_found_under_any_key",
