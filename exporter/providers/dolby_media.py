@@ -4,6 +4,9 @@ One token belongs to one app, so an account here is an app. Two feeds: `usage` c
 endpoint, day by day; `jobs` lists single jobs of the last 31 days, each with its times.
 The vendor describes the usage answer's fields in words, but publishes neither the keys nor the
 wrapper: `_rows` finds them by what they must contain.
+
+A job is two events, its start and its end: how long it waited is known long before it ends. Both
+are told again with every listing, and each counts once.
 """
 
 from __future__ import annotations
@@ -53,7 +56,8 @@ _USAGE_KEYS: Final = ("usage", "usagedetails")
 """Where the rows may be, as far as anybody has written down; keys bared."""
 
 _UNFINISHED: Final = ("pending", "running")
-"""Any other status ends a job, including those the vendor has yet to invent."""
+_ENDS: Final = ("success", "cancelled", "failed", "internal_error")
+"""The statuses in the vendor's two lists; of any other the time of completion says what it is."""
 
 
 def _next_page(request: Request, token: object) -> tuple[Request, ...]:
@@ -219,50 +223,101 @@ _WORD_START: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])
 
 _JOBS_DECODER: Final = msgspec.json.Decoder(_Jobs)
 
+_KNOWN: Final = {_bare(status): status for status in (*_UNFINISHED, *_ENDS)}
+
+
+_UNDATED: Final = "a job that does not say when it was submitted is not counted"
+
 
 def _snake(status: str) -> str:
-    """`internal_error` for InternalError, Internal-Error and internal error."""
+    """`internal_error` for InternalError, Internal-Error, internal error and INTERNALERROR."""
     words = _WORD_START.sub(" ", status).replace("_", " ").replace("-", " ")
-    return "_".join(words.lower().split()) or reading.UNKNOWN
+    snake = "_".join(words.lower().split()) or reading.UNKNOWN
+    return _KNOWN.get(_bare(snake), snake)
 
 
-def _moment(value: str | None, *, path: str) -> int | None:
-    """Unix milliseconds of a time that may not have come yet: absent, null or empty."""
-    return reading.milliseconds(value, path=path) if value else None
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """How far one job has come; all instants in Unix milliseconds, None where there is none."""
+
+    id: str
+    path: str
+    status: str
+    submitted: int
+    started: int | None
+    completed: int | None
+
+    @property
+    def ended(self) -> bool:
+        """By its status where that is known, else by whether there is a time of completion."""
+        if self.status in _ENDS:
+            return True
+        return self.status not in _UNFINISHED and self.completed is not None
 
 
-def _event(
-    job: _Job, *, labels: tuple[str, str], submitted: int, started: int | None, ended: int | None
-) -> Event:
-    """The end of `job`; all instants in Unix milliseconds.
-
-    A start is cut to whole seconds by the vendor, so that it may lie before the submission:
-    such a job did not wait.
-    """
-    path, _ = labels
-    timings: list[tuple[Measure, tuple[str, ...], int]] = []
-    if started is not None:
-        timings.append((measures.JOB_QUEUE_SECONDS, (path,), max(started - submitted, 0)))
-        if ended is not None:
-            timings.append((measures.JOB_PROCESSING_SECONDS, labels, max(ended - started, 0)))
-    return Event(
-        id=job.job_id,
-        since=submitted // 1000,
-        at=(submitted if ended is None else ended) // 1000,
-        counts=((measures.JOBS_FINISHED, labels),),
-        timings=tuple(timings),
+def _progress(job: _Job, *, path: str) -> _Progress | None:
+    """What `job` says; None when it does not say when it was submitted."""
+    if not job.job_id:
+        raise SchemaError(f"{path}.job_id: empty")
+    if not job.time_submitted:
+        raise SchemaError(f"{path}.time_submitted: empty")
+    submitted = reading.moment(job.time_submitted, path=f"{path}.time_submitted")
+    started = reading.moment(job.time_started, path=f"{path}.time_started")
+    completed = reading.moment(job.time_completed, path=f"{path}.time_completed")
+    if submitted is None:
+        return None
+    return _Progress(
+        job.job_id, reading.label(job.path), _snake(job.status), submitted, started, completed
     )
 
 
-def _unfinished(job_id: str, path: str, status: str, submitted: int) -> Item:
-    """A job that has not ended; `submitted` in Unix milliseconds."""
+def _start(job: _Progress) -> Iterator[Event]:
+    """The start of `job`, as soon as it is seen to have started.
+
+    The vendor cuts a start to whole seconds, so that it may lie before the submission: such a job
+    did not wait.
+    """
+    if job.started is None or job.status == "pending":
+        return
+    waited = max(job.started - job.submitted, 0)
+    yield Event(
+        id=f"{job.id} started",
+        since=job.submitted // 1000,
+        at=job.started // 1000,
+        counts=(),
+        timings=((measures.JOB_QUEUE_SECONDS, (job.path,), waited),),
+    )
+
+
+def _end(job: _Progress) -> Event:
+    """The end of `job`, which has ended."""
+    labels = job.path, job.status
+    timings: tuple[tuple[Measure, tuple[str, ...], int], ...] = ()
+    if job.started is not None and job.completed is not None:
+        worked = max(job.completed - job.started, 0)
+        timings = ((measures.JOB_PROCESSING_SECONDS, labels, worked),)
+    return Event(
+        id=job.id,
+        since=job.submitted // 1000,
+        at=(job.submitted if job.completed is None else job.completed) // 1000,
+        counts=((measures.JOBS_FINISHED, labels),),
+        timings=timings,
+    )
+
+
+def _item(job: _Progress) -> Item:
+    """What `job` comes to: its start and its end, or its start and that it is not at its end."""
+    if job.ended:
+        return Item(job.id, events=(*_start(job), _end(job)))
+    oldest = measures.OLDEST_UNFINISHED_JOB
     return Item(
-        job_id,
+        job.id,
         levels=(
-            Level(measures.JOBS_IN_PROGRESS, (path, status), 1),
-            Level(measures.OLDEST_UNFINISHED_JOB, (path,), submitted / 1000, merge="least"),
+            Level(measures.JOBS_IN_PROGRESS, (job.path, job.status), 1),
+            Level(oldest, (job.path,), job.submitted / 1000, merge="least"),
         ),
-        unfinished=submitted // 1000,
+        events=tuple(_start(job)),
+        unfinished=job.submitted // 1000,
     )
 
 
@@ -296,33 +351,22 @@ class _JobsFeed:
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         page = _JOBS_DECODER.decode(body)
         assert request.span is not None  # noqa: S101 - this feed's own request
-        earliest = request.span.window.start
-        items: list[Item] = []
-        paths: dict[str, None] = {}
-        for index, job in enumerate(page.jobs):
-            at = f"$.jobs[{index}]"
-            submitted = reading.milliseconds(job.time_submitted, path=f"{at}.time_submitted")
-            started = _moment(job.time_started, path=f"{at}.time_started")
-            ended = _moment(job.time_completed, path=f"{at}.time_completed")
-            if not job.job_id:
-                raise SchemaError(f"{at}.job_id: empty")
-            if submitted < earliest * 1000:
-                continue  # asked for or not: its id may be forgotten, it would count twice
-            path, status = reading.label(job.path), _snake(job.status)
-            paths[path] = None
-            if status in _UNFINISHED:
-                items.append(_unfinished(job.job_id, path, status, submitted))
-            else:
-                event = _event(
-                    job, labels=(path, status), submitted=submitted, started=started, ended=ended
-                )
-                items.append(Item(job.job_id, events=(event,)))
+        earliest = request.span.window.start * 1000
+        listed = [_progress(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs)]
+        dated = [job for job in listed if job is not None]
+        # Asked for or not: the id of an earlier job may be forgotten, it would count twice.
+        jobs = [job for job in dated if job.submitted >= earliest]
         nothing = [
             Level(measures.JOBS_IN_PROGRESS, (path, status), 0)
-            for path in paths
+            for path in dict.fromkeys(job.path for job in jobs)
             for status in _UNFINISHED
         ]
-        return Answer(levels=nothing, items=items, follow=_next_page(request, page.next_token))
+        return Answer(
+            levels=nothing,
+            items=[_item(job) for job in jobs],
+            follow=_next_page(request, page.next_token),
+            remarks=() if len(dated) == len(listed) else (_UNDATED,),
+        )
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
         return None

@@ -76,6 +76,38 @@ def row(**fields):
     return {"path": "/media/enhance", "jobs": 12, "succeeded": 11, "failed": 1} | fields
 
 
+def happened(answer: Answer) -> list[Event]:
+    """The events of all jobs, in the order of the list."""
+    return [event for item in answer.items for event in item.events]
+
+
+def end(answer: Answer) -> Event:
+    """The only end of a job in the answer."""
+    (event,) = [event for event in happened(answer) if event.counts]
+    return event
+
+
+def start(answer: Answer) -> Event:
+    """The only start of a job in the answer."""
+    (event,) = [event for event in happened(answer) if not event.counts]
+    return event
+
+
+def in_progress(answer: Answer) -> dict[tuple[str, ...], int | float]:
+    """Jobs in progress by path and status, summed as levels are."""
+    found: dict[tuple[str, ...], int | float] = {}
+    for level in (*answer.levels, *(level for item in answer.items for level in item.levels)):
+        if level.measure is measures.JOBS_IN_PROGRESS:
+            assert level.additive
+            found[level.labels] = found.get(level.labels, 0) + level.value
+    return found
+
+
+def unfinished(answer: Answer) -> dict[str, int]:
+    """When jobs were submitted that have to be listed again, by id."""
+    return {item.id: item.unfinished for item in answer.items if item.unfinished is not None}
+
+
 def timings(event: Event) -> dict[str, tuple[tuple[str, ...], int]]:
     return {measure.name: (labels, amount) for measure, labels, amount in event.timings}
 
@@ -304,46 +336,93 @@ class TestJobs:
     def test_the_vendor_keeps_31_days(self):
         assert [resolution.reach for resolution in JOBS.resolutions] == [31 * DAY]
 
-    def test_a_finished_job_is_an_event_with_its_times(self):
+    def test_a_finished_job_is_its_start_and_its_end(self):
         """Milliseconds are kept: queued for 2 s, processed for 10.5 s."""
-        (event,) = read_jobs(job()).events
-        assert event == Event(
-            id="j1",
-            since=at("2021-08-10T05:00:00"),
-            at=at("2021-08-10T05:00:12"),
-            counts=((measures.JOBS_FINISHED, ("/media/enhance", "success")),),
-            timings=(
-                (measures.JOB_QUEUE_SECONDS, ("/media/enhance",), 2000),
-                (measures.JOB_PROCESSING_SECONDS, ("/media/enhance", "success"), 10500),
+        assert happened(read_jobs(job())) == [
+            Event(
+                id="j1 started",
+                since=at("2021-08-10T05:00:00"),
+                at=at("2021-08-10T05:00:02"),
+                counts=(),
+                timings=((measures.JOB_QUEUE_SECONDS, ("/media/enhance",), 2000),),
             ),
-        )
+            Event(
+                id="j1",
+                since=at("2021-08-10T05:00:00"),
+                at=at("2021-08-10T05:00:12"),
+                counts=((measures.JOBS_FINISHED, ("/media/enhance", "success")),),
+                timings=((measures.JOB_PROCESSING_SECONDS, ("/media/enhance", "success"), 10500),),
+            ),
+        ]
+
+    def test_a_running_job_has_started_and_is_unfinished(self):
+        """How long it waited is known hours before it ends."""
+        fields = job(status="Running", time_completed=None)
+        answer = read_jobs(fields)
+        assert happened(answer) == [start(read_jobs(job()))]
+        assert unfinished(answer) == {"j1": at("2021-08-10T05:00:00")}
+        assert in_progress(answer)["/media/enhance", "running"] == 1
+
+    def test_the_start_is_the_same_event_before_and_after_the_end(self):
+        """It counts once however many polls see it."""
+        running = read_jobs(job(status="Running", time_completed=None))
+        assert start(running) == start(read_jobs(job(status="Failed")))
+
+    def test_a_pending_job_has_not_started_whatever_its_times_say(self):
+        answer = read_jobs(job(status="Pending"))
+        assert happened(answer) == []
+        assert unfinished(answer) == {"j1": at("2021-08-10T05:00:00")}
+
+    def test_a_running_job_without_a_start_is_in_no_histogram_yet(self):
+        answer = read_jobs(job(status="Running", time_started=None, time_completed=None))
+        assert happened(answer) == []
+        assert unfinished(answer) == {"j1": at("2021-08-10T05:00:00")}
 
     def test_a_start_before_the_submission_is_no_wait(self):
         """`time_started` is cut to whole seconds: 22:46:25.000 for a job of 22:46:25.537."""
-        (event,) = read_jobs(
+        answer = read_jobs(
             job(
                 time_submitted="2021-08-10T22:46:25.537Z",
                 time_started="2021-08-10T22:46:25.000Z",
                 time_completed="2021-08-10T22:46:37.900Z",
             )
-        ).events
-        assert timings(event)["media_job_queue_seconds"] == (("/media/enhance",), 0)
-        assert timings(event)["media_job_processing_seconds"][1] == 12900
+        )
+        assert timings(start(answer)) == {"media_job_queue_seconds": (("/media/enhance",), 0)}
+        assert timings(end(answer))["media_job_processing_seconds"][1] == 12900
 
-    @pytest.mark.parametrize("never", [{"time_started": None}, {"time_started": ""}])
+    @pytest.mark.parametrize("never", [None, "", "0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
     def test_a_job_that_never_started_is_in_no_histogram(self, never):
         """It was cancelled in the queue, but it finished and is counted."""
-        (event,) = read_jobs(job(status="Cancelled", **never)).events
+        (event,) = happened(read_jobs(job(status="Cancelled", time_started=never)))
         assert event.timings == ()
         assert event.counts == ((measures.JOBS_FINISHED, ("/media/enhance", "cancelled")),)
+        assert event.at == at("2021-08-10T05:00:12")
 
-    def test_a_job_without_an_end_finished_when_it_was_submitted(self):
-        """Times that are not there are absent; the only instant that is known stands in."""
-        fields = job(status="Failed")
-        del fields["time_completed"]
-        (event,) = read_jobs(fields).events
-        assert event.at == at("2021-08-10T05:00:00")
-        assert list(timings(event)) == ["media_job_queue_seconds"]
+    @pytest.mark.parametrize("never", [None, "", "0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
+    def test_a_job_without_an_end_finished_when_it_was_submitted(self, never):
+        """The only instant that is known stands in; it was queued, but how long it ran is open."""
+        answer = read_jobs(job(status="Failed", time_completed=never))
+        assert end(answer).at == at("2021-08-10T05:00:00")
+        assert end(answer).timings == ()
+        assert timings(start(answer))["media_job_queue_seconds"][1] == 2000
+
+    @pytest.mark.parametrize("status", ["Running", "Queued"])
+    def test_a_time_before_2000_is_no_time(self, status):
+        """Some servers write the year 1 for what has not come yet: 2,020 years are no wait."""
+        none = "0001-01-01T00:00:00Z"
+        answer = read_jobs(job(status=status, time_started=none, time_completed=none))
+        assert happened(answer) == []
+        assert unfinished(answer) == {"j1": at("2021-08-10T05:00:00")}
+
+    @pytest.mark.parametrize("status", ["Running", "Success", "Queued"])
+    @pytest.mark.parametrize("instant", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"])
+    def test_a_job_that_was_submitted_at_no_time_is_left_out_and_said_so(self, instant, status):
+        """Nobody can say in which window it belongs; the jobs beside it count."""
+        undated = job(job_id="undated", status=status, time_submitted=instant)
+        answer = read_jobs(undated, job())
+        assert list(answer.items) == list(read_jobs(job()).items)
+        assert answer.remarks == ("a job that does not say when it was submitted is not counted",)
+        assert read_jobs(job()).remarks == ()
 
     @pytest.mark.parametrize(
         ("status", "label"),
@@ -358,8 +437,70 @@ class TestJobs:
     )
     def test_a_status_that_nobody_documented_is_a_label_value(self, status, label):
         """Two lists of statuses exist and differ; a third one must not be an error."""
-        (event,) = read_jobs(job(status=status)).events
-        assert event.counts[0][1] == ("/media/enhance", label)
+        answer = read_jobs(job(status=status))
+        assert end(answer).counts == ((measures.JOBS_FINISHED, ("/media/enhance", label)),)
+        assert unfinished(answer) == {}
+
+    @pytest.mark.parametrize(
+        ("status", "label"),
+        [("Queued", "queued"), ("WaitingForInput", "waiting_for_input"), ("", "unknown")],
+    )
+    def test_a_job_of_unknown_status_is_in_progress_until_it_has_a_time_of_completion(
+        self, status, label
+    ):
+        """Taken for an end it would never be counted with the status that it really ends in."""
+        fields = job(status=status, time_started=None, time_completed=None)
+        answer = read_jobs(fields)
+        assert happened(answer) == []
+        assert unfinished(answer) == {"j1": at("2021-08-10T05:00:00")}
+        assert in_progress(answer) == {
+            ("/media/enhance", label): 1,
+            ("/media/enhance", "pending"): 0,
+            ("/media/enhance", "running"): 0,
+        }
+        completed = read_jobs(fields | {"time_completed": "2021-08-10T05:00:12.500Z"})
+        assert end(completed).counts[0][1] == ("/media/enhance", label)
+        assert unfinished(completed) == {}
+
+    def test_a_job_of_unknown_status_that_has_started_is_in_the_queue_no_more(self):
+        answer = read_jobs(job(status="Uploading", time_completed=None))
+        assert timings(start(answer)) == {"media_job_queue_seconds": (("/media/enhance",), 2000)}
+        assert list(unfinished(answer)) == ["j1"]
+
+    @pytest.mark.parametrize(
+        ("status", "label"),
+        [
+            *((status, "success") for status in ("Success", "success", "SUCCESS")),
+            *((status, "failed") for status in ("Failed", "FAILED")),
+            *((status, "cancelled") for status in ("Cancelled", "cancelled")),
+            *(
+                (status, "internal_error")
+                for status in (
+                    "InternalError",
+                    "internal_error",
+                    "INTERNAL_ERROR",
+                    "internalerror",
+                    "INTERNALERROR",
+                    "Internal Error",
+                )
+            ),
+        ],
+    )
+    def test_a_known_end_is_one_without_a_time_and_in_any_spelling(self, status, label):
+        answer = read_jobs(job(status=status, time_completed=None))
+        assert end(answer).counts == ((measures.JOBS_FINISHED, ("/media/enhance", label)),)
+        assert unfinished(answer) == {}
+        assert in_progress(answer).keys() == {
+            ("/media/enhance", "pending"),
+            ("/media/enhance", "running"),
+        }
+
+    @pytest.mark.parametrize("status", ["pending", "PENDING", "Pending", "running", "RUNNING"])
+    def test_a_known_status_is_in_progress_in_any_spelling(self, status):
+        """Also beside a time of completion: what the vendor calls running is running."""
+        answer = read_jobs(job(status=status))
+        assert [event for event in happened(answer) if event.counts] == []
+        assert in_progress(answer)["/media/enhance", status.lower()] == 1
 
     def test_jobs_in_progress_are_levels_with_an_explicit_zero(self):
         """A path that is in the answer is known to have none running."""
@@ -368,19 +509,13 @@ class TestJobs:
             job(job_id="b", status="Pending"),
             job(job_id="c", path="/media/transcode"),
         )
-        levels = {
-            level.labels: level.value
-            for level in answer.levels
-            if level.measure is measures.JOBS_IN_PROGRESS
-        }
-        assert levels == {
+        assert in_progress(answer) == {
             ("/media/enhance", "pending"): 2,
             ("/media/enhance", "running"): 0,
             ("/media/transcode", "pending"): 0,
             ("/media/transcode", "running"): 0,
         }
-        assert all(level.additive for level in answer.levels if level.labels in levels)
-        assert [event.id for event in answer.events] == ["c"]
+        assert [event.id for event in happened(answer)] == ["c started", "c"]
 
     def test_the_oldest_unfinished_job_is_the_least_over_the_pages(self):
         """The order of the list is not documented; neither row nor page order is relied on."""
@@ -390,7 +525,11 @@ class TestJobs:
             job(job_id="c", status="Success", time_submitted="2021-08-10T04:10:00.000Z"),
             job(job_id="d", status="Running", time_submitted="2021-08-10T04:25:00.000Z"),
         )
-        assert answer.levels[-1] == Level(
+        levels = [level for item in answer.items for level in item.levels]
+        assert min(
+            (level for level in levels if level.measure is measures.OLDEST_UNFINISHED_JOB),
+            key=lambda level: level.value,
+        ) == Level(
             measures.OLDEST_UNFINISHED_JOB,
             ("/media/enhance",),
             at("2021-08-10T04:20:00") + 0.25,
@@ -399,9 +538,10 @@ class TestJobs:
 
     def test_an_unfinished_job_is_asked_for_again(self):
         """The next window starts at its submission, so that its end is not missed."""
-        unfinished = job(status="Running", time_submitted="2021-08-10T04:20:00.250Z")
-        assert read_jobs(unfinished, job(job_id="b")).resume == at("2021-08-10T04:20:00")
-        assert read_jobs(job()).resume is None
+        running = job(status="Running", time_submitted="2021-08-10T04:20:00.250Z")
+        answer = read_jobs(running, job(job_id="b"))
+        assert unfinished(answer) == {"j1": at("2021-08-10T04:20:00")}
+        assert unfinished(read_jobs(job())) == {}
 
     def test_a_job_from_before_the_window_is_ignored(self):
         """Its id may be forgotten already: counting it would count it twice."""
@@ -409,7 +549,7 @@ class TestJobs:
             job(job_id="before", time_submitted="2021-08-10T03:59:59.999Z"),
             job(job_id="first", time_submitted="2021-08-10T04:00:00.000Z"),
         )
-        assert [event.id for event in answer.events] == ["first"]
+        assert [item.id for item in answer.items] == ["first"]
 
     def test_pages_follow_with_the_same_window(self):
         answer = read_jobs(job(), count=1, next_token="t1")
@@ -422,34 +562,48 @@ class TestJobs:
     def test_the_list_ends_at_an_absent_null_or_empty_token(self, end):
         assert read_jobs(job(), **end).follow == ()
 
-    def test_a_null_path_is_unknown(self):
-        (event,) = read_jobs(job(path=None)).events
-        assert event.counts[0][1] == ("unknown", "success")
+    @pytest.mark.parametrize("path", [None, ""])
+    def test_a_job_with_a_null_path_is_of_unknown_path(self, path):
+        assert end(read_jobs(job(path=path))).counts[0][1] == ("unknown", "success")
 
     def test_duration_is_not_used(self):
         """The vendor's examples disagree on what it measures."""
-        assert read_jobs(job(duration="PT10S")).events == read_jobs(job()).events
+        assert read_jobs(job(duration="PT10S")) == read_jobs(job())
 
     @pytest.mark.parametrize(
         "broken",
         [
             job(job_id=None),
             job(job_id=""),
+            job(job_id=7),
+            job(path=7),
             job(status=None),
             job(time_submitted=None),
+            job(time_submitted=""),
             job(time_submitted="yesterday"),
             job(time_started="2021-13-10T05:00:00Z"),
             job(time_completed=12),
+            {"id": "j1", "state": "Success"},
+            {},
+            None,
+            "j1",
         ],
     )
     def test_a_job_that_cannot_be_read_fails_the_page(self, broken):
         with pytest.raises((SchemaError, msgspec.ValidationError), match=r"\$\.jobs\[1\]"):
             read_jobs(job(), broken)
 
-    def test_an_answer_without_a_list_fails(self):
+    @pytest.mark.parametrize("body", ["{}", '{"rows": 3}', '{"count": 0}', '{"next_token": "t"}'])
+    def test_an_answer_without_a_list_fails(self, body):
         request = next(iter(JOBS.requests(LAST_HOURS)))
         with pytest.raises(msgspec.ValidationError, match="jobs"):
-            JOBS.parse(request, b'{"count": 0}', LAST_HOURS)
+            JOBS.parse(request, body.encode(), LAST_HOURS)
+
+    @pytest.mark.parametrize("body", ["null", "[]", '{"jobs": {}}', '{"jobs": 0}'])
+    def test_an_answer_of_another_type_fails(self, body):
+        request = next(iter(JOBS.requests(LAST_HOURS)))
+        with pytest.raises(msgspec.ValidationError):
+            JOBS.parse(request, body.encode(), LAST_HOURS)
 
 
 def test_an_error_is_an_error():
