@@ -207,15 +207,15 @@ class _Job(msgspec.Struct, frozen=True, gc=False):
     """One entry of `/media/jobs`; `duration` is left out, as nobody says what it measures."""
 
     job_id: str
-    path: str | None
     status: str
     time_submitted: str
+    path: str | None = None
     time_started: str | None = None
     time_completed: str | None = None
 
 
 class _Jobs(msgspec.Struct, frozen=True, gc=False):
-    jobs: list[_Job]
+    jobs: list[_Job] | None
     next_token: str | None = None
 
 
@@ -253,6 +253,11 @@ class _Progress:
         if self.status in _ENDS:
             return True
         return self.status not in _UNFINISHED and self.completed is not None
+
+    @property
+    def newest(self) -> int:
+        """The newest instant that is known of it."""
+        return max(self.submitted, self.started or 0, self.completed or 0)
 
 
 def _progress(job: _Job, *, path: str) -> _Progress | None:
@@ -321,6 +326,14 @@ def _item(job: _Progress) -> Item:
     )
 
 
+def _newest(jobs: Sequence[_Progress]) -> int | None:
+    """The end of the hour that holds the newest instant that is known of `jobs`."""
+    if not jobs:
+        return None
+    newest = max(job.newest for job in jobs) // 1000
+    return Step.HOUR.after(Step.HOUR.floor(newest))
+
+
 @dataclass(frozen=True, slots=True)
 class _JobsFeed:
     """Single jobs, from the oldest that is still of interest to now.
@@ -352,7 +365,9 @@ class _JobsFeed:
         page = _JOBS_DECODER.decode(body)
         assert request.span is not None  # noqa: S101 - this feed's own request
         earliest = request.span.window.start * 1000
-        listed = [_progress(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs)]
+        listed = [
+            _progress(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs or ())
+        ]
         dated = [job for job in listed if job is not None]
         # Asked for or not: the id of an earlier job may be forgotten, it would count twice.
         jobs = [job for job in dated if job.submitted >= earliest]
@@ -365,6 +380,7 @@ class _JobsFeed:
             levels=nothing,
             items=[_item(job) for job in jobs],
             follow=_next_page(request, page.next_token),
+            newest=_newest(dated),
             remarks=() if len(dated) == len(listed) else (_UNDATED,),
         )
 

@@ -421,6 +421,7 @@ class TestJobs:
         undated = job(job_id="undated", status=status, time_submitted=instant)
         answer = read_jobs(undated, job())
         assert list(answer.items) == list(read_jobs(job()).items)
+        assert answer.newest == read_jobs(job()).newest
         assert answer.remarks == ("a job that does not say when it was submitted is not counted",)
         assert read_jobs(job()).remarks == ()
 
@@ -551,6 +552,45 @@ class TestJobs:
         )
         assert [item.id for item in answer.items] == ["first"]
 
+    @pytest.mark.parametrize(
+        ("times", "newest"),
+        [
+            ({}, "2021-08-10T06:00:00"),
+            ({"time_completed": "2021-08-10T07:59:59.999Z"}, "2021-08-10T08:00:00"),
+            ({"time_completed": "2021-08-10T08:00:00Z"}, "2021-08-10T09:00:00"),
+            ({"time_completed": None, "time_started": None}, "2021-08-10T06:00:00"),
+            (
+                {"time_completed": None, "time_started": "2021-08-10T06:10:00Z"},
+                "2021-08-10T07:00:00",
+            ),
+            (
+                {"status": "Pending", "time_completed": "0001-01-01T00:00:00Z"},
+                "2021-08-10T06:00:00",
+            ),
+        ],
+    )
+    def test_the_data_is_as_new_as_the_newest_instant_of_a_listed_job(self, times, newest):
+        """To the end of its hour, as events are kept by the hour."""
+        early = job(
+            job_id="early",
+            time_submitted="2021-08-10T04:00:00Z",
+            time_started="2021-08-10T04:00:00Z",
+            time_completed="2021-08-10T04:00:01Z",
+        )
+        assert read_jobs(early, job(**times)).newest == at(newest)
+        assert read_jobs(job(**times), early).newest == at(newest)
+
+    @pytest.mark.parametrize("jobs", [[], [job(time_submitted="0001-01-01T00:00:00Z")]])
+    def test_without_a_dated_job_nothing_says_how_new_the_data_is(self, jobs):
+        assert read_jobs(*jobs).newest is None
+
+    def test_a_null_list_is_no_jobs(self):
+        """Some servers write an empty list as null."""
+        request = next(iter(JOBS.requests(LAST_HOURS)))
+        answer = JOBS.parse(request, b'{"count": 0, "jobs": null}', LAST_HOURS)
+        assert answer == read_jobs()
+        assert (*answer.items, *answer.levels) == ()
+
     def test_pages_follow_with_the_same_window(self):
         answer = read_jobs(job(), count=1, next_token="t1")
         assert [request.params for request in answer.follow] == [
@@ -562,9 +602,13 @@ class TestJobs:
     def test_the_list_ends_at_an_absent_null_or_empty_token(self, end):
         assert read_jobs(job(), **end).follow == ()
 
-    @pytest.mark.parametrize("path", [None, ""])
-    def test_a_job_with_a_null_path_is_of_unknown_path(self, path):
-        assert end(read_jobs(job(path=path))).counts[0][1] == ("unknown", "success")
+    @pytest.mark.parametrize("fields", [job(path=None), job(path=""), job()])
+    def test_a_null_or_absent_path_is_unknown(self, fields):
+        if fields["path"]:
+            del fields["path"]
+        answer = read_jobs(fields)
+        assert end(answer).counts[0][1] == ("unknown", "success")
+        assert timings(start(answer))["media_job_queue_seconds"][0] == ("unknown",)
 
     def test_duration_is_not_used(self):
         """The vendor's examples disagree on what it measures."""

@@ -47,6 +47,7 @@ QUIRKS = {
         "the year 1 for no time": "test_a_time_before_2000_is_no_time",
         "lists that are null": "test_null_in_place_of_the_list_is_no_jobs",
         "counts that are floats, null or absent": "test_a_count_that_is_null_or_absent_is_no_row",
+        "paths that are null or absent": "test_a_null_or_absent_path_is_unknown",
         "no order of jobs": "test_jobs_come_in_any_order",
         "unpublished keys": "test_keys_are_read_ignoring_case",
         "an unpublished wrapper": "test_the_list_is_found_under_any_key",
@@ -141,7 +142,7 @@ def test_jobs_come_in_any_order() -> None:
         answer = feed.parse(request, json.dumps({"jobs": order}).encode(), ask)
         levels = sorted((level.measure.name, level.labels, level.value) for level in answer.levels)
         items = sorted(answer.items, key=lambda item: item.id)
-        found.append((items, levels))
+        found.append((items, levels, answer.newest))
     assert found.count(found[0]) == len(found)
 
 
