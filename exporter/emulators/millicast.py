@@ -9,7 +9,8 @@ Where the vendor's pages leave a question open or contradict each other, a *quir
 
 - `split-durations`: geo rows carry `publishDuration` and `viewDuration` (the schema) in place of
   `duration` (the examples; taken for the viewing time)
-- `zero-filled`: series have every bucket; otherwise buckets without traffic are left out
+- `zero-filled`: series have every bucket of the window, also those yet to come; otherwise buckets
+  without traffic are left out
 - `absent-streams`: a stream without data is no key at all; otherwise it has empty maps
 - `null-maps`: `restream` and `geoCascade` without data are null; otherwise empty
 - `null-page`: an empty page of the monitoring summary is null; otherwise an empty list
@@ -17,9 +18,16 @@ Where the vendor's pages leave a question open or contradict each other, a *quir
 - `clipped`: a bucket that the window cuts holds only the part inside; otherwise all of it
 - `idle-unlisted`: the summary leaves out streams that ended over an hour ago, as the reference
   says; otherwise it lists every stream, so that discovery finds all of them
+- `empty-data`: analytics of a window without anything are `data: {}`; otherwise as ever
+- `integral-floats`: numbers are written as 3.0, but for a transcoder's id
+- `absent-amounts`, `null-amounts`: an amount of 0 is left out, or null; otherwise 0
+- `small-pages`: the summary refuses twenty and more rows on a page, as the words of the
+  reference's example of an error have it; otherwise only more than a hundred
+- `overlapping-pages`: a page of the summary begins with the last two rows of the page before, as
+  when the list shifts while it is read
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 from exporter.emulators import millicast_traffic as traffic
@@ -38,6 +46,12 @@ QUIRKS = frozenset(
         "unknown-empty",
         "clipped",
         "idle-unlisted",
+        "empty-data",
+        "integral-floats",
+        "absent-amounts",
+        "null-amounts",
+        "small-pages",
+        "overlapping-pages",
     )
 )
 ACCOUNT_ID = "PbyMpY"
@@ -45,6 +59,22 @@ RETENTION_DAYS = {"Hour": 7, "Day": 90}
 STREAM_RETENTION_DAYS = 7
 MOST_NAMES = 10
 LONGEST_NAME = 128
+OVERLAP = 2
+AMOUNTS = frozenset(
+    (
+        "bytes",
+        "bytesIn",
+        "bytesOut",
+        "secondsUsed",
+        "duration",
+        "publishDuration",
+        "viewDuration",
+        "publishes",
+        "views",
+        "minutesUsed",
+        "transcoderMinutesUsed",
+    )
+)
 SORT_KEYS = ("StreamId", "Cluster", "StartTime", "Duration", "Live", "ViewerCount", "Restream")
 
 Sums: TypeAlias = dict[tuple[str, str | None], int]  # by quantity and country
@@ -116,20 +146,36 @@ class Millicast:
             data = route(request, int(self.clock()))
         except Fail as fail:
             return json_answer({"status": "fail", "data": fail.data}, 400)
-        return success(data)
+        return self._success(request, data)
 
     def empty(self, request: Request) -> Response:
+        return self._success(request, self._nothing(request))
+
+    def _nothing(self, request: Request) -> object:
         name = request.path.removeprefix("/api/analytics/")
         if name == "/api/monitoring/summary":
             pagination = {"totalItems": 0, "totalPages": 0, "itemsOnPage": 0}
-            return success({"pagination": pagination, "data": self._page([])})
+            return {"pagination": pagination, "data": self._page([])}
         if name == "account/series":
-            return success(self._bandwidth([]))
+            return self._bandwidth([])
         if name.startswith(("account/geo", "streams/geo_")):
-            return success({"geo": {}})
+            return {"geo": {}}
         if name == "transcoder/series":
-            return success({"streamAccountId": ACCOUNT_ID, "transcoder": {}})
-        return success({})
+            return {"streamAccountId": ACCOUNT_ID, "transcoder": {}}
+        return {}
+
+    def _success(self, request: Request, data: object) -> Response:
+        """A successful answer, written as the quirks have it."""
+        windowed = request.path.startswith("/api/analytics/")
+        if "empty-data" in self.quirks and windowed and not any(numbers(data)):
+            data = {}
+        if "absent-amounts" in self.quirks:
+            data = without_zeros(data, absent=True)
+        if "null-amounts" in self.quirks:
+            data = without_zeros(data, absent=False)
+        if "integral-floats" in self.quirks:
+            data = with_floats(data)
+        return json_answer({"status": "success", "data": data})
 
     def error(self, status: int) -> tuple[bytes, str]:
         if status >= 500:
@@ -327,7 +373,7 @@ class Millicast:
         return {"totalBytes": sum(sizes.values()), **sizes}
 
     def _summary(self, request: Request, now: int) -> object:
-        page, items = page_of(request)
+        page, items = self._page_of(request)
         sort_by = request.first("sortBy") or "Live"
         if sort_by not in SORT_KEYS:
             raise Fail(errors={"sortBy": f"sortBy must be one of {', '.join(SORT_KEYS)}"})
@@ -341,15 +387,28 @@ class Millicast:
             key=lambda row: order(row, sort_by),
             reverse=request.first("isDescending") != "false",
         )
-        shown = rows[(page - 1) * items : page * items]
+        step = items - self._overlap(items)
+        pages = 0 if not rows else 1 + max(0, -(-(len(rows) - items) // step))
+        begin = (page - 1) * step
+        shown = rows[begin : begin + items] if page <= pages else []
         return {
             "pagination": {
                 "totalItems": len(rows),
-                "totalPages": -(-len(rows) // items),
+                "totalPages": pages,
                 "itemsOnPage": len(shown),
             },
             "data": self._page(shown),
         }
+
+    def _page_of(self, request: Request) -> tuple[int, int]:
+        if "small-pages" in self.quirks:
+            return page_of(
+                request, most=19, refusal="ItemsOnPage must be greater than 0 and less 20"
+            )
+        return page_of(request, most=100, refusal="itemsOnPage must be from 1 to 100")
+
+    def _overlap(self, items: int) -> int:
+        return min(OVERLAP, items - 1) if "overlapping-pages" in self.quirks else 0
 
     def _listed(self, stream: Stream, now: int) -> bool:
         hour = now // HOUR * HOUR
@@ -385,9 +444,9 @@ class Millicast:
         """Bucket starts, with the span to sum, of the buckets that the vendor still has."""
         days = RETENTION_DAYS.get(resolution) if days is None else days
         oldest = BEGINNING if days is None else midnight(now) - days * DAY
+        newest = end if "zero-filled" in self.quirks else min(end, now)
         kept = [
-            (left, (left, right))
-            for left, right in buckets(max(start, oldest), min(end, now), resolution)
+            (left, (left, right)) for left, right in buckets(max(start, oldest), newest, resolution)
         ]
         if "clipped" in self.quirks:
             return [(left, (max(left, start), min(right, end))) for left, (_, right) in kept]
@@ -439,9 +498,43 @@ class Millicast:
         return "unknown-empty" in self.quirks
 
 
-def success(data: object) -> Response:
-    """A successful answer."""
-    return json_answer({"status": "success", "data": data})
+def numbers(value: object) -> Iterator[int]:
+    """Every number in an answer."""
+    members: Iterable[object] = ()
+    if isinstance(value, dict):
+        members = value.values()
+    elif isinstance(value, list):
+        members = value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield value
+    for member in members:
+        yield from numbers(member)
+
+
+def without_zeros(value: Any, *, absent: bool) -> Any:
+    """The same answer with amounts of 0 left out (`absent`), or null."""
+    if isinstance(value, list):
+        return [without_zeros(member, absent=absent) for member in value]
+    if not isinstance(value, dict):
+        return value
+    zeros = {name for name, member in value.items() if name in AMOUNTS and member == 0}
+    return {
+        name: None if name in zeros else without_zeros(member, absent=absent)
+        for name, member in value.items()
+        if not absent or name not in zeros
+    }
+
+
+def with_floats(value: Any) -> Any:
+    """The same answer with every number a float, but for a transcoder's id."""
+    if isinstance(value, list):
+        return [with_floats(member) for member in value]
+    if isinstance(value, dict):
+        return {
+            name: member if name == "transcoderId" else with_floats(member)
+            for name, member in value.items()
+        }
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def window(request: Request) -> tuple[int, int]:
@@ -469,21 +562,23 @@ def one_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def page_of(request: Request) -> tuple[int, int]:
-    """Page number and items on a page of the monitoring summary: from 1, and 1 to 100."""
-    numbers = {}
+def page_of(request: Request, *, most: int, refusal: str) -> tuple[int, int]:
+    """Page number and items on a page of the monitoring summary: from 1, and 1 to `most`."""
+    page = natural(request.first("page") or "1")
+    items = natural(request.first("itemsOnPage") or "10")
     errors = {}
-    for name, default, most in (("page", "1", None), ("itemsOnPage", "10", 100)):
-        text = request.first(name) or default
-        number = int(text) if text.isascii() and text.isdigit() else 0
-        if number < 1:
-            errors[name] = f"{name} must be greater than 0"
-        elif most is not None and number > most:
-            errors[name] = f"{name} must be at most {most}"
-        numbers[name] = number
+    if page < 1:
+        errors["page"] = "page must be greater than 0"
+    if not 1 <= items <= most:
+        errors["itemsOnPage"] = refusal
     if errors:
         raise Fail(errors=errors)
-    return numbers["page"], numbers["itemsOnPage"]
+    return page, items
+
+
+def natural(text: str) -> int:
+    """The number that digits say; 0 for any other text."""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def wanted(request: Request, row: dict[str, Any]) -> bool:

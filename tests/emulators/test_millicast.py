@@ -1,9 +1,13 @@
 """The Millicast emulator: the vendor's rules, and answers that agree with the truth."""
 
+import json
+from itertools import pairwise
+
 import pytest
 
 from exporter.emulators import millicast_traffic as traffic
 from exporter.emulators.calendar import iso, seconds
+from exporter.emulators.http import Request
 from exporter.emulators.millicast import Millicast
 from exporter.emulators.vendor import Amounts
 from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
@@ -243,8 +247,27 @@ async def test_the_stop_date_is_exclusive_and_the_future_empty(data):
     assert len(series["bandwidth"]) == 24
     assert max(series["bandwidth"]) == iso(DAY_NOW - HOUR)
     future = {"startDate": iso(DAY_NOW), "stopDate": iso(DAY_NOW + 3 * DAY), "resolution": "Hour"}
-    series = await data("analytics/account/series", future, quirks=["zero-filled"])
-    assert max(series["bandwidth"]) == iso(HOUR_NOW)
+    series = await data("analytics/account/series", future)
+    assert max(series["bandwidth"]) <= iso(HOUR_NOW)
+
+
+async def test_hours_yet_to_come_are_filled_with_zeros_if_told(world, data, clock):
+    """With the quirk every hour of the window has a bucket, those to come one of zeros."""
+    clock.now = HOUR_NOW + 1800.0
+    hours = [iso(hour) for hour in range(DAY_NOW, DAY_NOW + 2 * DAY, HOUR)]
+    window = {"startDate": iso(DAY_NOW), "stopDate": iso(DAY_NOW + 2 * DAY), "resolution": "Hour"}
+    quirks = ["zero-filled"]
+    account = await data("analytics/account/series", window, quirks=quirks)
+    named = {**window, "streamNames": names(world)}
+    streams = await data("analytics/streams/series", named, quirks=quirks)
+    for maps in (account, *streams.values()):
+        for rows in maps.values():
+            assert list(rows) == hours
+            assert not any(any(row.values()) for at, row in rows.items() if at > iso(HOUR_NOW))
+    assert any(account["bandwidth"][iso(HOUR_NOW)].values())
+    places = (await data("analytics/account/geo_series", window, quirks=quirks))["geo"]
+    assert list(places) == hours
+    assert not any(row for at, row in places.items() if at > iso(HOUR_NOW))
 
 
 async def test_a_cut_bucket_is_whole_unless_clipped(data):
@@ -535,3 +558,118 @@ async def test_an_idle_stream_can_grow_late(world, data, clock):
         assert account.get("bytesIn", 0) == before.get("bytesIn", 0) + units
         assert vendor.truth(hour, hour + HOUR, now=moment).get(received, 0) == units
         assert not traffic.busy(world, stream, hour)
+
+
+# -- what is not settled ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "account/total",
+        "account/series",
+        "account/geo_total",
+        "account/geo_series",
+        "streams/total",
+        "streams/series",
+        "streams/geo_series",
+        "transcoder/series",
+    ],
+)
+async def test_a_window_without_anything_may_have_no_data_at_all(data, path):
+    """With the quirk `data` is `{}` where there is nothing in the window, and as ever elsewhere;
+    zeros that fill a window are nothing, too.
+    """
+    asked = {"resolution": "Day", "streamNames": "lobby"}
+    tomorrow = {"startDate": iso(DAY_NOW + DAY), "stopDate": iso(DAY_NOW + 2 * DAY), **asked}
+    assert await data(f"analytics/{path}", tomorrow) != {}
+    for others in ((), ("zero-filled",)):
+        quirks = ["empty-data", *others]
+        assert await data(f"analytics/{path}", tomorrow, quirks=quirks) == {}
+    something = {**YESTERDAY, **asked}
+    plain = await data(f"analytics/{path}", something)
+    assert await data(f"analytics/{path}", something, quirks=["empty-data"]) == plain
+
+
+def test_the_emptiest_answer_may_have_no_data_at_all(world, clock):
+    """With the quirk the emptiest answer of a series is `data: {}`; the summary has its pages."""
+    vendor = Millicast(world, clock=clock, quirks=frozenset(["empty-data"]))
+    for path, found in (("analytics/account/series", False), ("monitoring/summary", True)):
+        answer = vendor.empty(Request("GET", f"/api/{path}"))
+        assert bool(json.loads(answer.body)["data"]) is found
+
+
+async def test_amounts_may_be_written_with_a_point(world, data):
+    """With the quirk every number is a float of the same value, but for a transcoder's id."""
+    hourly = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    for path in ("account/series", "streams/series", "account/geo_series", "transcoder/series"):
+        plain = await data(f"analytics/{path}", hourly)
+        floats = await data(f"analytics/{path}", hourly, quirks=["integral-floats"])
+        assert floats == plain
+        kinds = {type(value) for name, value in amounts(floats) if name != "transcoderId"}
+        assert kinds == {float}
+        assert {type(value) for name, value in amounts(floats) if name == "transcoderId"} <= {int}
+    summary = await data("monitoring/summary", quirks=["integral-floats"])
+    assert all(isinstance(row["viewerCount"], float) for row in summary["data"])
+
+
+@pytest.mark.parametrize(("quirk", "shown"), [("absent-amounts", False), ("null-amounts", True)])
+@pytest.mark.parametrize("path", ["account/series", "streams/series", "account/geo_series"])
+async def test_amounts_of_zero_may_be_absent_or_null(world, data, quirk, shown, path):
+    """With either quirk no amount is 0: what was is left out or null, and all else stands."""
+    hourly = {**YESTERDAY, "resolution": "Hour", "streamNames": names(world)}
+    plain = list(amounts(await data(f"analytics/{path}", hourly)))
+    found = list(amounts(await data(f"analytics/{path}", hourly, quirks=[quirk])))
+    assert ("bytesIn", 0) in plain
+    expected = [(name, value or None) for name, value in plain if value or shown]
+    assert found == expected
+    filled = await data(f"analytics/{path}", hourly, quirks=[quirk, "zero-filled"])
+    assert all(value != 0 for _, value in amounts(filled))
+
+
+def amounts(value):
+    """Every number, or null, in an answer, with its name."""
+    for name, member in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(member, dict | list):
+            yield from amounts(member)
+        elif not isinstance(member, str | bool):
+            yield name, member
+
+
+async def test_large_pages_may_be_refused(ask, data):
+    """With the quirk twenty and more rows on a page are 400, in the words of the reference."""
+    for items, quirks in (
+        ("20", ["small-pages"]),
+        ("100", ["small-pages"]),
+        ("0", ["small-pages"]),
+    ):
+        answer = await ask("monitoring/summary", {"itemsOnPage": items}, quirks=quirks)
+        assert answer.status_code == 400
+        errors = {"itemsOnPage": "ItemsOnPage must be greater than 0 and less 20"}
+        assert answer.json() == {"status": "fail", "data": {"errors": errors}}
+    assert await data("monitoring/summary", {"itemsOnPage": "19"}, quirks=["small-pages"])
+    assert await data("monitoring/summary", {"itemsOnPage": "100"})
+
+
+@pytest.mark.parametrize("items", [1, 2, 3, 4, 7, 23, 25, 30])
+async def test_pages_of_the_summary_may_overlap(clock, items):
+    """With the quirk a page begins with the last rows of the page before; as many pages as are
+    announced hold every stream, and a page beyond them is empty.
+    """
+    quirks = frozenset(["overlapping-pages"])
+    many = Millicast(World(streams=25), clock=clock, quirks=quirks)
+    client = client_of(app_of(many, clock), "millicast")
+    pages: list[list[str]] = []
+    announced: set[tuple[int, int]] = set()
+    while not pages or pages[-1]:
+        asked = {"page": len(pages) + 1, "itemsOnPage": items}
+        found = (await client.get("/api/monitoring/summary", params=asked)).json()["data"]
+        pages.append([row["streamName"] for row in found["data"]])
+        announced.add((found["pagination"]["totalItems"], found["pagination"]["totalPages"]))
+    assert announced == {(25, len(pages) - 1)}
+    overlap = min(2, items - 1)
+    for before, page in pairwise(pages[:-1]):
+        assert len(before) == items
+        assert len(page) > overlap
+        assert page[:overlap] == before[items - overlap :]
+    assert len({name for page in pages for name in page}) == 25
