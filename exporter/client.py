@@ -11,7 +11,8 @@ import logging
 import random as chance
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Protocol
 from urllib.parse import quote, urlencode
@@ -30,6 +31,7 @@ from exporter.errors import (
     RateLimitedError,
 )
 from exporter.model import Provider, Request
+from exporter.pacing import NoTurnError, Pacing
 
 __all__ = ["Authenticator", "BearerAuth", "Observer", "TokenAuth", "VendorClient"]
 
@@ -58,7 +60,8 @@ class VendorClient:
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
     no `transport` is given); a .netrc is not looked at, and cookies are not kept. `told_time` is
     given the `Date` of every answer. `large` is what all clients share to bound the memory that
-    large answers take.
+    large answers take. No more than `requests_per_second` are started, retries and requests for
+    tokens included; waiting for that takes neither a place nor time from the request.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class VendorClient:
         verify: ssl.SSLContext | bool = True,
         told_time: Callable[[str], None] | None = None,
         large: asyncio.Semaphore | None = None,
+        requests_per_second: float | None = None,
     ) -> None:
         self._account = account
         self._provider = provider
@@ -91,6 +95,9 @@ class VendorClient:
         self._cadence_seconds = cadence_seconds
         self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
         self._slots = asyncio.Semaphore(concurrency)
+        self._pacing = (
+            None if requests_per_second is None else Pacing(requests_per_second, sleep=sleep)
+        )
         self._not_before: dict[str, float] = {}
         self._large = asyncio.Semaphore(LARGE_BODIES) if large is None else large
         self._observe = observe
@@ -205,7 +212,7 @@ class VendorClient:
             if (
                 attempt == ATTEMPTS
                 or failed[status] > _retries(status, provider)
-                or isinstance(error, responses.CertificateError)
+                or isinstance(error, responses.CertificateError | NoTurnError)
             ):
                 raise error
             wait = self._wait(attempt, retry_after)
@@ -242,7 +249,7 @@ class VendorClient:
         deadline: float | None,
     ) -> tuple[int, str | None, bytes]:
         """Status, Retry-After and body (of an error: its beginning) of one answer."""
-        async with self._slots:
+        async with self._slot(_where(url), deadline):
             limit = self._timeout_seconds
             if deadline is not None:
                 limit = min(limit, deadline - asyncio.get_running_loop().time())
@@ -286,6 +293,23 @@ class VendorClient:
                 raise InvalidRequestError(f"{_where(url)}: not a valid address") from error
             finally:
                 self._observe.request(feed, code, time.perf_counter() - started)
+
+    @asynccontextmanager
+    async def _slot(self, where: str, deadline: float | None) -> AsyncIterator[None]:
+        """One of the places of requests in flight, at an instant at which one may start."""
+        if self._pacing is None:
+            await self._slots.acquire()
+        else:
+            try:
+                async with self._pacing.turn(deadline):
+                    await self._slots.acquire()
+            except NoTurnError as error:
+                error.args = (f"{where}: {error}",)
+                raise
+        try:
+            yield
+        finally:
+            self._slots.release()
 
 
 def _date_to(tell: Callable[[str], None]) -> Callable[[httpx.Response], Awaitable[None]]:

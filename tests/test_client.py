@@ -452,6 +452,133 @@ def test_a_cancelled_request_is_counted_and_frees_its_place(client, observed):
     assert observed.codes == ["cancelled", "200"]
 
 
+# --- So many a second -----------------------------------------------------------------------------
+
+
+class Starts(Vendor):
+    """Remembers when it was asked; an answer takes `seconds`."""
+
+    def __init__(self, *answers, seconds=0.0):
+        super().__init__(*answers)
+        self.seconds = seconds
+        self.at = []
+
+    async def handle_async_request(self, request):
+        self.at.append(loop_time())
+        await asyncio.sleep(self.seconds)
+        return await super().handle_async_request(request)
+
+
+async def ask(account, number, deadline=None):
+    """The outcomes of so many requests at the same time."""
+    requests = (account.get(USAGE, feed="f", deadline=deadline) for _ in range(number))
+    return await asyncio.gather(*requests, return_exceptions=True)
+
+
+def test_no_account_makes_more_requests_a_second_than_it_may(client):
+    vendor = Starts(ok())
+    run(ask(client(vendor, requests_per_second=2.0), 5))
+    assert vendor.at == [0.0, 0.5, 1.0, 1.5, 2.0]
+
+
+def test_without_a_limit_nothing_waits_for_its_turn(client):
+    vendor = Starts(ok())
+    run(ask(client(vendor), 5))
+    assert vendor.at == [0.0] * 5
+
+
+def test_retries_wait_for_their_turn_like_any_request(client):
+    vendor = Starts(status(503))
+    with pytest.raises(ServerError):
+        get(client(vendor, requests_per_second=0.1))
+    assert vendor.at == [0.0, 10.0, 20.0, 30.0]
+
+
+def test_requests_for_tokens_count(client, app):
+    vendor = TokenVendor()
+    account = client(vendor, auth=app, requests_per_second=1.0)
+
+    async def poll():
+        await account.get(USAGE, feed="f", deadline=None)
+        return loop_time()
+
+    assert run(poll()) == 1.0
+    assert vendor.hosts == ["auth.vendor.test", "api.vendor.test"]
+
+
+def test_a_request_without_a_turn_before_the_deadline_fails_at_once(client, observed):
+    vendor = Starts(ok())
+    account = client(vendor, requests_per_second=0.5)
+
+    async def poll():
+        outcomes = await ask(account, 5, deadline=6.0)
+        return outcomes, loop_time()
+
+    outcomes, ended = run(poll())
+    assert vendor.at == [0.0, 2.0, 4.0]
+    assert ended == 4.0
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, PollTimeoutError)]
+    assert [str(refusal) for refusal in refusals] == [
+        "api.vendor.test/base/v1/usage: 0.5 requests a second leave no turn before the deadline"
+    ] * 2
+    assert account.slept == [2.0, 2.0]
+    assert observed.codes == ["200"] * 3
+
+
+def test_waiting_for_a_turn_is_not_part_of_a_requests_time(client):
+    vendor = Starts(ok(), seconds=29.0)
+    outcomes = run(ask(client(vendor, requests_per_second=0.01, timeout_seconds=30.0), 3))
+    assert outcomes == [b"{}"] * 3
+
+
+def test_who_waits_for_a_turn_takes_no_place_from_a_request(client):
+    account = client(Starts(ok()), requests_per_second=0.1, concurrency=1)
+
+    async def poll():
+        await account.get(USAGE, feed="f", deadline=None)
+        waiting = asyncio.create_task(account.get(USAGE, feed="f", deadline=None))
+        await asyncio.sleep(5)
+        assert not account._slots.locked()
+        await waiting
+        return loop_time()
+
+    assert run(poll()) == 10.0
+
+
+def test_requests_that_waited_for_a_place_do_not_start_all_at_once(client):
+    """Turns that came while every place was taken are not made up for."""
+    vendor = Starts(ok(), seconds=10.0)
+    account = client(vendor, requests_per_second=1.0, concurrency=2)
+
+    async def poll():
+        slow = asyncio.create_task(ask(account, 2))
+        await asyncio.sleep(5)
+        vendor.seconds = 0.0
+        await ask(account, 4)
+        await slow
+
+    run(poll())
+    assert vendor.at == [0.0, 1.0, 10.0, 11.0, 12.0, 13.0]
+
+
+def test_a_cancelled_wait_for_a_turn_holds_nobody_up(client):
+    vendor = Starts(ok())
+    account = client(vendor, requests_per_second=0.1)
+
+    async def poll():
+        await account.get(USAGE, feed="f", deadline=None)
+        waiting = [
+            asyncio.create_task(account.get(USAGE, feed="f", deadline=None)) for _ in range(4)
+        ]
+        await asyncio.sleep(1)
+        for task in waiting[:3]:
+            task.cancel()
+        await waiting[3]
+
+    run(poll())
+    assert vendor.at == [0.0, 10.0]
+
+
 # --- Redirects ------------------------------------------------------------------------------------
 
 
