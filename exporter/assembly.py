@@ -126,6 +126,7 @@ async def assemble(
         transport=parts.transport,
         now=tools.clock,
         large=parts.large,
+        requests_per_second=polling.requests_per_second,
     )
 
     async def get(request: Request, feed: str, deadline: float) -> bytes:

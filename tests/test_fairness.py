@@ -118,6 +118,15 @@ async def test_retry_after_is_obeyed_by_the_next_poll_too(tmp_path: Path) -> Non
         assert len(simulation.emulators.log) == 1
 
 
+async def test_an_account_asks_no_more_often_than_the_configuration_allows(tmp_path: Path) -> None:
+    """What has no turn within the poll fails at once, and leaves what has one alone."""
+    simulation = Simulation(tmp_path, providers=["wowza"], polling={"requests_per_second": 0.01})
+    async with simulation.running() as exporter:
+        (collector,) = exporter.collectors
+        assert not await collector.poll(patience_seconds=50)
+        assert len(simulation.emulators.log) == 1
+
+
 def test_closing_does_not_wait_for_readers(tmp_path: Path) -> None:
     """A ledger is closed at once while somebody reads it, and loses nothing by that."""
     ledger = Ledger.open(tmp_path / "usage.db", clock=time.time, hold_seconds=0)

@@ -20,6 +20,7 @@ from exporter.config.kinds import (
     Kind,
     Labels,
     Many,
+    Number,
     Text,
     Url,
 )
@@ -149,6 +150,14 @@ SECTIONS = (
                 Count(1, 1000),
                 "Requests of one account in flight at the same time.",
                 "8",
+            ),
+            Field(
+                "requests_per_second",
+                Number(1000, "0.5"),
+                "No account makes more requests a second than this, retries and requests for"
+                " tokens included; they are spaced evenly. What has no turn before a poll ends"
+                " fails as `timeout`.",
+                default_help="no limit",
             ),
         ),
         _settled_polling,

@@ -144,6 +144,31 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number above 0, of which there may be a fraction."""
+
+    most: int
+    example: str
+
+    @property
+    def expected(self) -> str:
+        return f"a number above 0, at most {self.most}, such as {self.example}"
+
+    def read(self, node: yaml.Node) -> float:
+        text = nodes.scalar(node)
+        # As for `Count`; an exponent is how YAML itself writes the smallest.
+        pattern = r"(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{0,30}(?:[eE][-+][0-9]{1,3})?)?"
+        if nodes.tag(node) not in ("int", "float") or re.fullmatch(pattern, text) is None:
+            raise unfit(self, node)
+        if not 0 < float(text) <= self.most:
+            raise unfit(self, node)
+        return float(text)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "number", "exclusiveMinimum": 0, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """True or false."""
 

@@ -28,7 +28,8 @@ class AppCredential:
 class Polling:
     """When and how vendors are asked. `delay_seconds` is less than `cadence_seconds`.
 
-    `history_seconds` is None where everything that the vendor keeps is wanted.
+    `history_seconds` is None where everything that the vendor keeps is wanted, and
+    `requests_per_second` where there may be as many as `concurrency` lets through.
     """
 
     cadence_seconds: int
@@ -36,6 +37,7 @@ class Polling:
     history_seconds: int | None
     timeout_seconds: float
     concurrency: int
+    requests_per_second: float | None
 
 
 @dataclass(frozen=True, slots=True)

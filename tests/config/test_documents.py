@@ -32,6 +32,9 @@ BEYOND_SCHEMAS = {
     "name_twice",
     "remote_write_two_sources",
     "remote_write_without_password",
+    "requests_per_second_is_not_a_number",
+    "requests_per_second_is_octal",
+    "requests_per_second_is_sexagesimal",
     "retention_too_short",
     "url_with_bad_address",
     "url_with_bad_port",
@@ -64,7 +67,9 @@ def test_the_schema_refuses_what_is_refused(validator, path):
     assert validator.is_valid(document) == (path.stem in BEYOND_SCHEMAS)
 
 
-WORDS = st.sampled_from(["1s", "1m", "1h30m", "10d", "1500ms", "max", "0", 0, 1, 15, True, ""])
+WORDS = st.sampled_from(
+    ["1s", "1m", "1h30m", "10d", "1500ms", "max", "0", 0, 1, 15, 0.5, 1e-5, True, ""]
+)
 LISTS = st.lists(st.sampled_from(["account", "streams", "jobs", "é", "15", 15]), max_size=2)
 URLS = ["http://x", "HTTPS://x", "https://x:1/y/", "https://x/@", "x", "http://é"]
 CREDENTIALS = {"acme": ["credentials_env"], "apps": ["app_key_file", "app_secret_env"]}
@@ -125,9 +130,13 @@ def test_the_example_is_right_and_shows_the_defaults(tmp_path):
 
 
 def test_the_example_shows_every_key():
-    """All sections with all keys, all providers with all of their options."""
+    """All sections with all keys, all providers with all of their options.
+
+    Keys without a default are in comments, as what they say would not hold without them.
+    """
     vendors = providers.load()
-    document = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    document = yaml.safe_load(re.sub("(?m)^  # (?=[a-z_]+: )", "  ", text))
     for section in fields.SECTIONS:
         if not section.optional:
             assert list(document[section.key]) == [item.key for item in section.fields]
@@ -135,6 +144,14 @@ def test_the_example_shows_every_key():
     assert set(accounts) == set(vendors)
     for name, vendor in vendors.items():
         assert {option.key for option in vendor.options} <= set(accounts[name])
+
+
+def test_what_is_in_comments_in_the_example_is_right(tmp_path):
+    """Whoever takes away the sign in front of a key has a configuration."""
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    uncommented = tmp_path / "config.yaml"
+    uncommented.write_text(re.sub("(?m)^  # (?=[a-z_]+: )", "  ", text), encoding="utf-8")
+    assert config.load(uncommented, providers.load()).polling.requests_per_second is not None
 
 
 def test_the_example_satisfies_the_published_schema():

@@ -88,6 +88,7 @@ def test_the_smallest_configuration_has_the_documented_defaults(load, tmp_path):
             history_seconds=86400,
             timeout_seconds=30.0,
             concurrency=8,
+            requests_per_second=None,
         ),
         ledger=config.LedgerSettings(path=tmp_path / "usage.db", retention_seconds=400 * 86400),
         limits=config.Limits(streams=10000, labels=100_000),
@@ -115,6 +116,7 @@ def test_every_key_is_read():
         history_seconds=None,
         timeout_seconds=1.5,
         concurrency=2,
+        requests_per_second=2.5,
     )
     assert read.ledger == config.LedgerSettings(
         path=Path("/var/lib/exporter/usage.db"), retention_seconds=365 * 86400
@@ -171,6 +173,23 @@ def test_a_short_cadence_shortens_the_default_delay(load, cadence, delay_seconds
     """A delay that nobody asked for never takes up the cadence."""
     read = load(f"polling: {{cadence: {cadence}}}\n{SMALLEST}")
     assert read.polling.delay_seconds == delay_seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("2", 2.0),
+        ("0.5", 0.5),
+        ("1000", 1000.0),
+        ("0.00012345678901234567", 0.00012345678901234567),
+        ("1.0e-05", 0.00001),
+    ],
+)
+def test_a_number_may_have_a_fraction(load, written, number):
+    """Whole numbers, fractions, and what YAML makes of the smallest are numbers all the same."""
+    polling = load(f"polling: {{requests_per_second: {written}}}\n{SMALLEST}").polling
+    assert polling.requests_per_second == number
+    assert isinstance(polling.requests_per_second, float)
 
 
 @pytest.mark.parametrize(
