@@ -22,7 +22,8 @@ Every metric of vendor data also has the labels `provider` and `account`. Units 
 bytes, seconds, ratios from 0 to 1. A metric is absent when nothing is known; that is not 0. A label
 that the vendor leaves empty is `unknown`. `kind` says what carried the media: `live`, `vod`,
 `realtime`, `transcoder`, or `all` where the vendor does not tell them apart. Streams beyond
-`limits.streams` are summed under `stream="__other__"`.
+`limits.streams` are summed under `stream="__other__"`; devices, browsers, and countries by stream
+beyond `limits.labels` likewise.
 
 Counters grow by what the vendors report, late and revised numbers included, and go on over
 restarts. They never fall: what a vendor takes back is paid back out of later growth. Vendors are
@@ -36,6 +37,15 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
         "it is what that is made of, though not always all of it.",
     ),
     ("media_account_", "Not to be added to the metrics by `kind`: it contains them all."),
+    (
+        "media_stream_component_delivered_bytes_total",
+        "Not to be added to `media_stream_delivered_bytes_total`: it is what that is made of.",
+    ),
+    ("media_stream_restream_seconds_total", "Not viewing time: what was sent on to other servers."),
+    (
+        "media_browser_",
+        "Not to be added to the account's own metrics: the same usage, by browser.",
+    ),
     (
         "media_lifetime_",
         "Not usage since the exporter began: it starts at what the vendor has "
