@@ -41,6 +41,10 @@ UNSEEN = {
     "media_country_delivered_bytes_total": "countries are compared by time watched",
     "media_country_views_total": "countries are compared by time watched",
     "media_country_publishes_total": "the stream's countries are shown",
+    "media_stream_component_delivered_bytes_total": "only with stream_components",
+    "media_stream_restream_seconds_total": "only with stream_components",
+    "media_browser_views_total": "only with browsers",
+    "media_browser_viewing_seconds_total": "only with browsers",
 }
 
 each_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
