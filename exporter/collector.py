@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Protocol
 
 from exporter.asking import Questions, backlog_seconds, listed_from, questions
@@ -36,6 +37,9 @@ from exporter.schedule import next_tick
 from exporter.status import AccountStatus
 from exporter.telemetry import AccountTelemetry
 from exporter.turns import Turns
+
+FEW_REQUESTS = 10
+"""A feed that takes no more for all its streams asks for all of them in any case."""
 
 Get = Callable[[Request, str, float], Awaitable[bytes]]
 """Fetches a request for a feed, not beyond an instant of the event loop's clock."""
@@ -321,7 +325,7 @@ class Collector:
             now=now,
             settling=feed.settling,
             cadence_seconds=self._polling.cadence_seconds,
-            short=progress.short,
+            short=progress.short if self._many_requests(progress, names, now) else 0,
         )
         turns = Turns(
             feed,
@@ -332,6 +336,12 @@ class Collector:
         )
         self._asked_streams[feed.name] = len(streams.live) + streams.due
         return await turns.fetch(round_)
+
+    def _many_requests(self, progress: Progress, names: Sequence[str], now: int) -> bool:
+        """Whether leaving out streams of a poll spares requests worth speaking of."""
+        asks = self._questions(progress, names, now).asks
+        requests = (request for ask in asks for request in progress.feed.requests(ask))
+        return next(islice(requests, FEW_REQUESTS, None), None) is not None
 
     def _without_names(self) -> PollError:
         error = self._listing_error

@@ -12,7 +12,7 @@ from exporter.status import FeedStatus
 SHORTEST = 3
 """How often a poll is made shorter at most."""
 
-POLLS_BEFORE_MORE = 8
+POLLS_BEFORE_MORE = 4
 """So many polls within the vendor's allowance of requests, before one asks for more again."""
 
 

@@ -126,6 +126,7 @@ class Matrix:
             if dict(labels).get("provider") == provider
             and not name.startswith("media_exporter_")
             and not name.startswith("media_month_to_date_")
+            and name != "media_stream_info"  # what was last said of a stream stays
             and "_total" not in name
             and not name.endswith(("_bucket", "_sum", "_count"))
         }
