@@ -17,6 +17,7 @@ from exporter.catch_up import CatchUp
 from exporter.config.settings import Account, Polling
 from exporter.cost import Cost, estimate
 from exporter.errors import (
+    AuthError,
     LedgerWriteError,
     PollError,
     PollTimeoutError,
@@ -99,6 +100,7 @@ class Collector:
         self._listed = False
         self._listing_error: PollError | None = None
         self._asked_streams: dict[str, int] = {}
+        self._rejected: frozenset[str] = frozenset()
         self._done: dict[str, asyncio.Future[bool]] = {}
         self._next_poll: float | None = None
         self._polling_now = False
@@ -204,7 +206,12 @@ class Collector:
         def spent() -> int:
             return requests
 
-        round_ = Round(get, concurrency=self._polling.concurrency)
+        async def get_totals(request: Request, feed: str) -> bytes:
+            if any(one.reason == AuthError.reason for one in self._progress):
+                raise AuthError("the credential was rejected in this poll; not asked again")
+            return await get(request, feed)
+
+        round_ = Round(get, concurrency=self._polling.concurrency, last=self._rejected)
         loop = asyncio.get_running_loop()
         self._done = {progress.feed.name: loop.create_future() for progress in self._progress}
         try:
@@ -215,6 +222,7 @@ class Collector:
                     for progress in self._progress
                 ]
             succeeded = [task.result() for task in tasks]
+            self._rejected = round_.rejected
             limited = self._note_limit()
             self._journal.polled(
                 feeds=len(succeeded),
@@ -227,7 +235,7 @@ class Collector:
                 self._progress, round_, until=clock() + spare, spent=spent, limited=limited
             )
             await self._fold()
-            await self._look_back(get)
+            await self._look_back(get_totals)
             await self._estimate()
             return all(succeeded)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from exporter.answers import read_answer
@@ -23,7 +23,7 @@ from exporter.model import (
     Feed,
     Request,
 )
-from exporter.sharing import Identity, Shared
+from exporter.sharing import FIRST_SECONDS, Identity, Shared
 
 MOST_PAGES = 10_000
 """So many a list may have; the lists of one fetch share all that come after their first ones."""
@@ -40,13 +40,26 @@ class Round:
 
     `get` is given a request and the name of the feed that asks. `concurrency` bounds the
     requests that one feed has in flight; the account's own bound is the client's business.
+
+    The first request goes alone, for at most `first_seconds`: if the credential is rejected, no
+    other is made. `last` is what `rejected` was after the round before.
     """
 
     def __init__(
-        self, get: Callable[[Request, str], Awaitable[bytes]], *, concurrency: int = 8
+        self,
+        get: Callable[[Request, str], Awaitable[bytes]],
+        *,
+        concurrency: int = 8,
+        last: Collection[str] = (),
+        first_seconds: float = FIRST_SECONDS,
     ) -> None:
-        self._shared = Shared(get)
+        self._shared = Shared(get, last=last, first_seconds=first_seconds)
         self._concurrency = concurrency
+
+    @property
+    def rejected(self) -> frozenset[str]:
+        """The feeds that should not go first in the next round: their own request was rejected."""
+        return self._shared.rejected
 
     async def fetch(self, feed: Feed, asks: Sequence[Ask]) -> Fetched:
         """Everything that `feed` says to `asks`; the first error, if there is one.

@@ -35,6 +35,7 @@ from exporter.errors import (
     TooLargeError,
 )
 from exporter.model import Request
+from exporter.sharing import Shared
 
 SECRET = "s3cr3t-value"
 NOW = 1_800_000_000
@@ -856,6 +857,26 @@ def test_a_token_service_that_refuses_the_app_is_an_auth_failure(client, app, co
     with pytest.raises(AuthError, match=rf"auth\.vendor\.test/v1/auth/token: answered {code}"):
         get(client(vendor, auth=app))
     assert vendor.hosts == ["auth.vendor.test"]
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_feeds_that_share_a_poll_ask_a_token_service_that_refuses_the_app_once(
+    client, app, tmp_path, unreadable
+):
+    """As often as with a credential that cannot even be read: no more than once."""
+    vendor = TokenVendor(slow=1.0)
+    vendor.token_answer = status(401)
+    if unreadable:
+        (tmp_path / "secret").unlink()
+    account = client(vendor, auth=app)
+
+    async def poll():
+        shared = Shared(lambda request, feed: account.get(request, feed=feed, deadline=None))
+        windows = (shared.get(Request(f"/{n}"), f"feed {n % 3}") for n in range(24))
+        return await asyncio.gather(*windows, return_exceptions=True)
+
+    assert [type(outcome) for outcome in run(poll())] == [AuthError] * 24
+    assert vendor.hosts == ([] if unreadable else ["auth.vendor.test"])
 
 
 def test_a_token_service_that_is_down_for_a_moment_is_asked_again(client, app):

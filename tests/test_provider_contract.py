@@ -35,6 +35,7 @@ from exporter.model import (
     LIFETIME_WIDTH,
     Answer,
     Ask,
+    Configured,
     Feed,
     Provider,
     Request,
@@ -97,7 +98,10 @@ def feed_of(name: str, feed: str) -> tuple[Feed, Vendor]:
 
 def ask_of(feed: Feed, *, back: int = 30 * HOUR) -> Ask:
     """Something to ask any feed."""
-    names = ("lobby", "stage 2") if feed.needs_streams else ()
+    if isinstance(feed, Configured):
+        names = feed.subjects
+    else:
+        names = ("lobby", "stage 2") if feed.needs_streams else ()
     if not feed.resolutions:
         return Ask(NOW, (), names)
     step = feed.resolutions[0].step

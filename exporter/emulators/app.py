@@ -92,7 +92,9 @@ class Emulators:
         await until_client_leaves(self._answer(vendor, request, send), receive)
 
     async def _answer(self, vendor: Vendor, request: Request, send: Send) -> None:
-        kind = self.faults.take(vendor.provider, request.path)
+        kind: str | None = "429"
+        if not self.faults.refuses(vendor.provider, request.path, now=self.clock()):
+            kind = self.faults.take(vendor.provider, request.path)
         response: Response | None
         if kind is None:
             response = await vendor.answer(request)

@@ -31,6 +31,7 @@ KINDS = (
     *STATUSES,
     *RETRY_AFTER,
     "html",
+    "other-keys",
     *MUTATIONS,
     "big-body",
     "gzip-bomb",
@@ -58,12 +59,36 @@ class Fault:
 
 
 @dataclass(slots=True)
+class Quota:
+    """So many requests are served in each window of so many seconds."""
+
+    requests: int
+    seconds: int
+    window: int = -1
+    served: int = 0
+
+    def allows(self, now: float) -> bool:
+        """Whether one more request is served at `now` (Unix seconds); it counts if so."""
+        window = int(now // self.seconds)
+        if window != self.window:
+            self.window, self.served = window, 0
+        if self.served >= self.requests:
+            return False
+        self.served += 1
+        return True
+
+
+@dataclass(slots=True)
 class Faults:
-    """The faults switched on, by provider; each request meets at most the oldest that fits it."""
+    """The faults switched on, by provider; each request meets at most the oldest that fits it.
+
+    What a quota refuses meets no other fault.
+    """
 
     redirect_to: str = "http://127.0.0.1:9/"
     drip_seconds: float = 0.5
     _set: dict[str, list[Fault]] = field(default_factory=dict)
+    _quotas: dict[str, Quota] = field(default_factory=dict)
 
     def set(
         self,
@@ -78,12 +103,29 @@ class Faults:
             raise ValueError(f"a fault happens at least once, not {times} times")
         self._set.setdefault(provider, []).append(Fault(kind, times, path_prefix))
 
+    def quota(self, provider: str, *, requests: int, seconds: int) -> None:
+        """Serve so many requests in each window of so many seconds, and answer the others 429.
+
+        Windows begin at multiples of `seconds` on the app's clock. Requests for a token are free.
+        A second quota of a provider replaces its first.
+        """
+        if requests < 0 or seconds < 1:
+            raise ValueError(f"no quota: {requests} requests in {seconds} seconds")
+        self._quotas[provider] = Quota(requests, seconds)
+
     def clear(self, provider: str | None = None) -> None:
-        """Switch off one provider's faults, or all."""
+        """Switch off one provider's faults and its quota, or all."""
         if provider is None:
             self._set.clear()
+            self._quotas.clear()
         else:
             self._set.pop(provider, None)
+            self._quotas.pop(provider, None)
+
+    def refuses(self, provider: str, path: str, *, now: float) -> bool:
+        """Whether the provider's quota leaves no room for a request now; it counts if there is."""
+        quota = self._quotas.get(provider)
+        return quota is not None and not path.endswith(TOKEN_PATH) and not quota.allows(now)
 
     def take(self, provider: str, path: str) -> str | None:
         """The kind that hits a request to this path now; counts against its times."""
@@ -137,6 +179,8 @@ async def faulty(
     if kind == "html":
         page = b"<!doctype html><title>Sign in</title><h1>Please sign in</h1>\n"
         return Response(200, page, "text/html; charset=utf-8")
+    if kind == "other-keys":
+        return Response(200, b'{"rows": 3}')
     if kind == "redirect":
         return Response(302, b"", "text/plain", (("location", faults.redirect_to),))
     if kind == "empty":

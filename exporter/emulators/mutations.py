@@ -1,5 +1,6 @@
 """Ways to spoil a JSON answer while it still looks like one; each takes and gives its bytes."""
 
+import codecs
 import json
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,11 @@ def duplicate_keys(body: bytes) -> bytes:
     return twice(json.loads(body)).encode()
 
 
+def marked(body: bytes) -> bytes:
+    """The right answer after a byte order mark: nothing is spoilt but for a strict reader."""
+    return codecs.BOM_UTF8 + body
+
+
 MUTATIONS: dict[str, Callable[[bytes], bytes]] = {
     "truncated": truncated,
     "wrong-types": wrong_types,
@@ -44,6 +50,7 @@ MUTATIONS: dict[str, Callable[[bytes], bytes]] = {
     "negative": negative,
     "huge": huge,
     "duplicate-keys": duplicate_keys,
+    "bom": marked,
 }
 
 

@@ -171,6 +171,94 @@ async def test_duplicate_keys_disagree(millicast, faults):
     assert [good, 2 * good + 1] in values
 
 
+@pytest.mark.parametrize("provider", list(PATHS))
+async def test_other_keys_hold_nothing_the_vendor_documents(clock, provider):
+    """The answer is 200 and an object of one key that no vendor has, whoever asks."""
+    app = Emulators(clock=clock)
+    app.faults.set(provider, "other-keys")
+    for credential in ("demo", "wrong"):
+        answer = await client_of(app, provider, credential=credential).get(PATHS[provider])
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("application/json")
+        assert answer.json() == {"rows": 3}
+
+
+@pytest.mark.parametrize("provider", list(PATHS))
+async def test_a_byte_order_mark_stands_before_the_right_answer(clock, provider):
+    """The answer is the vendor's own, after the three bytes of the mark."""
+    app = Emulators(clock=clock)
+    client = client_of(app, provider)
+    good = await client.get(PATHS[provider])
+    app.faults.set(provider, "bom")
+    marked = await client.get(PATHS[provider])
+    assert marked.status_code == 200
+    assert marked.content == b"\xef\xbb\xbf" + good.content
+    assert len(good.content) > 2
+
+
+@pytest.mark.parametrize("provider", list(PATHS))
+async def test_a_quota_allows_so_many_requests_a_window(clock, provider):
+    """Of a window's requests so many are served and all others get 429 in the vendor's words and
+    without Retry-After; the next window on the app's clock begins anew.
+    """
+    app = Emulators(clock=clock)
+    client = client_of(app, provider)
+    app.faults.quota(provider, requests=3, seconds=900)
+    other = next(name for name in PATHS if name != provider)
+    for start in (NOW // 900 * 900, NOW // 900 * 900 + 900):
+        answers = []
+        for after in (0, 1, 500, 501, 899):
+            clock.now = start + after
+            answers.append(await client.get(PATHS[provider]))
+            assert (await client_of(app, other).get(PATHS[other])).status_code == 200
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        body, _ = app.vendors[provider].error(429)
+        assert answers[-1].content == body
+        assert "retry-after" not in answers[-1].headers
+
+
+async def test_a_quota_spares_the_token_endpoint(dolby, faults):
+    """Tokens come from elsewhere: they are issued when the quota is used up, and use none of it."""
+    faults.quota("dolby_media", requests=1, seconds=60)
+    form = {"grant_type": "client_credentials"}
+    statuses = []
+    for _ in range(2):
+        token = await dolby.post("/v1/auth/token", data=form, auth=("demo", "demo"))
+        statuses.append((token.status_code, (await dolby.get(JOBS)).status_code))
+    assert statuses == [(200, 200), (200, 429)]
+
+
+async def test_what_a_quota_refuses_meets_no_other_fault(millicast, faults):
+    """A fault that hits one request waits for one that the quota lets through."""
+    faults.quota("millicast", requests=1, seconds=60)
+    assert (await millicast.get(TOTAL)).status_code == 200
+    faults.set("millicast", "500", times=1)
+    assert (await millicast.get(TOTAL)).status_code == 429
+    faults.quota("millicast", requests=5, seconds=60)
+    assert (await millicast.get(TOTAL)).status_code == 500
+    assert (await millicast.get(TOTAL)).status_code == 200
+
+
+async def test_a_cleared_quota_is_gone(millicast, dolby, faults):
+    """Clearing faults clears quotas, one provider's or everybody's."""
+    for provider in ("millicast", "dolby_media"):
+        faults.quota(provider, requests=1, seconds=3600)
+    for client, path in ((millicast, TOTAL), (dolby, JOBS)):
+        assert [(await client.get(path)).status_code for _ in range(2)] == [200, 429]
+    faults.clear("millicast")
+    assert (await millicast.get(TOTAL)).status_code == 200
+    assert (await dolby.get(JOBS)).status_code == 429
+    faults.clear()
+    assert (await dolby.get(JOBS)).status_code == 200
+
+
+@pytest.mark.parametrize(("requests", "seconds"), [(-1, 60), (1, 0)])
+def test_a_quota_has_a_number_and_a_window(requests, seconds):
+    """Fewer than no requests, or a window of no time, is a mistake."""
+    with pytest.raises(ValueError, match="quota"):
+        Faults().quota("wowza", requests=requests, seconds=seconds)
+
+
 @pytest.mark.parametrize("kind", ["big-body", "gzip-bomb"])
 async def test_enormous_bodies_pass_64_mebibytes(app, faults, kind):
     """Over a socket more than 64 MiB arrive; the bomb is small on the wire."""

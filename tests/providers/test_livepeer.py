@@ -1,6 +1,7 @@
 """Livepeer Studio: what each answer means, and what it costs to be wrong about it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -23,6 +24,7 @@ from exporter.model import (
     Answer,
     Ask,
     BearerToken,
+    Configured,
     Feed,
     Level,
     Request,
@@ -42,6 +44,7 @@ REALTIME, VIEWERSHIP, USAGE, CREATORS, TOTALS = PROVIDER.feeds(
     ("realtime", "viewership", "usage", "creators", "public_totals"), OPTIONS
 )
 NONE = {"assets": (), "live_streams": (), "playback_ids": ()}
+IDS = ("asset-1", "stream-1", "abcd1234", "ipfs://QmZ4/video.mp4")
 
 
 def at(text: str) -> int:
@@ -51,8 +54,8 @@ def at(text: str) -> int:
 START = at("2026-03-01T08:00:00")
 NOW = at("2026-03-01T11:16:00")
 SPAN = Span(Window(START, START + 4 * HOUR), Step.HOUR)
-ASK = Ask(now=NOW, spans=(SPAN,))
-HOUR_ASK = Ask(now=NOW, spans=(Span(Window(START, START + HOUR), Step.HOUR),))
+ASK = Ask(now=NOW, spans=(SPAN,), streams=IDS)
+HOUR_ASK = Ask(now=NOW, spans=(Span(Window(START, START + HOUR), Step.HOUR),), streams=IDS)
 
 
 def read(feed: Feed, document, index=0, ask=ASK) -> Answer:
@@ -129,6 +132,47 @@ class TestProvider:
     def test_an_account_without_ids_asks_nothing_in_the_feeds_that_need_them(self):
         for feed in PROVIDER.feeds(("creators", "public_totals"), NONE):
             assert list(feed.requests(ASK)) == []
+
+
+class TestConfigured:
+    """Feeds that are asked about ids out of the account's configuration."""
+
+    OPTIONS = NONE | {
+        "assets": ("a2", "a1", "a2"),
+        "live_streams": ("s1", "a1"),
+        "playback_ids": ("p2", "p1", "p2"),
+    }
+
+    @pytest.mark.parametrize(
+        ("name", "subjects"),
+        [("creators", ("a2", "a1", "s1")), ("public_totals", ("p2", "p1"))],
+    )
+    def test_subjects_are_the_configured_ids_in_their_order_and_each_once(self, name, subjects):
+        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        assert isinstance(feed, Configured)
+        assert feed.subjects == subjects
+
+    @pytest.mark.parametrize("feed", [REALTIME, VIEWERSHIP, USAGE], ids=lambda feed: feed.name)
+    def test_a_feed_that_needs_no_ids_has_no_subjects(self, feed):
+        """It asks the same whatever ids are named."""
+        assert not isinstance(feed, Configured)
+        assert list(feed.requests(ASK)) == list(feed.requests(replace(ASK, streams=())))
+
+    @pytest.mark.parametrize(("name", "subject"), [("creators", "s1"), ("public_totals", "p1")])
+    def test_only_the_ids_that_the_ask_names_are_asked_for(self, name, subject):
+        """An id that was newly configured has a window of its own, and an ask of its own."""
+        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        ask = replace(ASK, streams=(subject, "not configured"))
+        assert [request.subjects for request in feed.requests(ask)] == [(subject,)]
+        assert list(feed.requests(replace(ASK, streams=()))) == []
+
+    @pytest.mark.parametrize(("name", "count"), [("creators", 4), ("public_totals", 2)])
+    def test_an_id_that_is_configured_twice_is_asked_for_once(self, name, count):
+        """One that is both an asset's and a stream's is two questions."""
+        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        assert isinstance(feed, Configured)
+        requests = list(feed.requests(replace(ASK, streams=feed.subjects)))
+        assert len({request.identity for request in requests}) == len(requests) == count
 
 
 class TestRealtime:
@@ -248,7 +292,7 @@ class TestHours:
             assert (half.path, half.subjects) == (request.path, request.subjects)
 
     def test_three_hours_are_halved_at_an_hour(self, feed):
-        ask = Ask(now=NOW, spans=(Span(Window(START, START + 3 * HOUR), Step.HOUR),))
+        ask = Ask(now=NOW, spans=(Span(Window(START, START + 3 * HOUR), Step.HOUR),), streams=IDS)
         halves = feed.refused(next(iter(feed.requests(ask))), InvalidRequestError("no"))
         assert [half.span.window.end - half.span.window.start for half in halves] == [
             HOUR,
@@ -500,7 +544,7 @@ class TestCreators:
 class TestPublicTotals:
     def test_asks_for_each_playback_id(self):
         """An address of distributed storage is one segment of the path."""
-        assert list(TOTALS.requests(Ask(now=NOW))) == [
+        assert list(TOTALS.requests(Ask(now=NOW, streams=IDS))) == [
             Request("/data/views/query/total/abcd1234", subjects=("abcd1234",)),
             Request(
                 "/data/views/query/total/ipfs%3A%2F%2FQmZ4%2Fvideo.mp4",

@@ -86,10 +86,14 @@ class LivepeerFeed(ABC):
     def __init__(self, options: Options) -> None:
         self._options = options
 
-    def _ids(self, key: str) -> tuple[str, ...]:
-        ids = self._options[key]
-        assert isinstance(ids, tuple)  # noqa: S101 - as OPTIONS declares it
-        return ids
+    def _ids(self, *keys: str) -> tuple[str, ...]:
+        """The ids that these options name, in their order and each once."""
+        found: dict[str, None] = {}
+        for key in keys:
+            ids = self._options[key]
+            assert isinstance(ids, tuple)  # noqa: S101 - as the provider declares them
+            found.update(dict.fromkeys(ids))
+        return tuple(found)
 
     @abstractmethod
     def requests(self, ask: Ask) -> Iterable[Request]:

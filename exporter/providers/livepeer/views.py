@@ -34,6 +34,9 @@ _VIEWS: Final = "/data/views/query"
 _CREATOR: Final = "/data/views/query/creator"
 _TOTAL: Final = "/data/views/query/total/"
 
+_OWNED: Final = {"assets": "assetId", "live_streams": "streamId"}
+"""The options that name what a creator owns, and the vendor's parameter for each."""
+
 _VIEWS_DECODER: Final = msgspec.json.Decoder(list[Views])
 _TOTAL_DECODER: Final = msgspec.json.Decoder(Total)
 
@@ -164,11 +167,18 @@ class Creators(LivepeerFeed):
     name = "creators"
     measures = (measures.STREAM_VIEWS, measures.STREAM_VIEWING_SECONDS)
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """See `Configured`."""
+        return self._ids(*_OWNED)
+
     def requests(self, ask: Ask) -> Iterable[Request]:
+        wanted = set(ask.streams)
         for span in ask.spans:
-            for option, key in (("assets", "assetId"), ("live_streams", "streamId")):
+            for option, key in _OWNED.items():
                 for subject in self._ids(option):
-                    yield hourly(_CREATOR, span, (key, subject), subject=subject)
+                    if subject in wanted:
+                        yield hourly(_CREATOR, span, (key, subject), subject=subject)
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         rows = _VIEWS_DECODER.decode(body)
@@ -189,9 +199,16 @@ class PublicTotals(LivepeerFeed):
     resolutions = ()
     settling = 0
 
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """See `Configured`."""
+        return self._ids("playback_ids")
+
     def requests(self, ask: Ask) -> Iterable[Request]:
-        for subject in self._ids("playback_ids"):
-            yield Request(_TOTAL + quote(subject, safe=""), subjects=(subject,))
+        wanted = set(ask.streams)
+        for subject in self.subjects:
+            if subject in wanted:
+                yield Request(_TOTAL + quote(subject, safe=""), subjects=(subject,))
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         total = _TOTAL_DECODER.decode(body)
