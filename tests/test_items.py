@@ -142,7 +142,9 @@ def test_two_fetches_of_one_poll_are_put_together() -> None:
 
 
 def test_a_byte_order_mark_before_an_answer_is_passed_over() -> None:
-    (feed,) = PROVIDER.feeds(["realtime"], {"assets": (), "live_streams": (), "playback_ids": ()})
+    (feed,) = PROVIDER.feeds(
+        ["realtime"], {"assets": (), "live_streams": (), "playback_ids": (), "browsers": False}
+    )
     request = Request("/data/views/now")
     body = b'[{"viewCount": 3, "errorRate": 0}]'
     answer, _ = read_answer(feed, request, BOM_UTF8 + body, ASK)

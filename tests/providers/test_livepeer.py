@@ -35,15 +35,21 @@ from exporter.model import (
 )
 from exporter.providers.livepeer import PROVIDER
 
-OPTIONS = {
+OPTIONS: dict[str, bool | tuple[str, ...]] = {
     "assets": ("asset-1",),
     "live_streams": ("stream-1",),
     "playback_ids": ("abcd1234", "ipfs://QmZ4/video.mp4"),
+    "browsers": False,
 }
 REALTIME, VIEWERSHIP, USAGE, CREATORS, TOTALS = PROVIDER.feeds(
     ("realtime", "viewership", "usage", "creators", "public_totals"), OPTIONS
 )
-NONE = {"assets": (), "live_streams": (), "playback_ids": ()}
+NONE: dict[str, bool | tuple[str, ...]] = {
+    "assets": (),
+    "live_streams": (),
+    "playback_ids": (),
+    "browsers": False,
+}
 IDS = ("asset-1", "stream-1", "abcd1234", "ipfs://QmZ4/video.mp4")
 
 
@@ -141,6 +147,7 @@ class TestConfigured:
         "assets": ("a2", "a1", "a2"),
         "live_streams": ("s1", "a1"),
         "playback_ids": ("p2", "p1", "p2"),
+        "browsers": False,
     }
 
     @pytest.mark.parametrize(
@@ -250,10 +257,10 @@ class TestRealtime:
             read(REALTIME, [broken])
 
     @pytest.mark.parametrize(
-        "broken", [{}, {"viewCount": "1"}, {"viewCount": 1.5}, {"viewCount": None}]
+        "broken", [{}, {"viewCount": "1"}, {"viewCount": 1.5}, {"viewCount": True}]
     )
     def test_a_count_of_another_type_fails(self, broken):
-        with pytest.raises(msgspec.ValidationError):
+        with pytest.raises((msgspec.ValidationError, SchemaError)):
             read(REALTIME, [broken])
 
 
@@ -312,7 +319,7 @@ class TestHours:
 
 class TestViewership:
     def test_asks_in_all_and_by_playback_id(self):
-        whole, by_stream = VIEWERSHIP.requests(ASK)
+        whole, by_stream, _ = VIEWERSHIP.requests(ASK)
         assert whole.path == by_stream.path == "/data/views/query"
         assert "breakdownBy[]" not in dict(whole.params)
         assert dict(by_stream.params)["breakdownBy[]"] == "playbackId"

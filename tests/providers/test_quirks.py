@@ -162,7 +162,12 @@ def test_ids_may_be_numbers() -> None:
 def test_nothing_is_broken_down_by_viewer_or_place_on_the_map() -> None:
     """Persons, e-mail addresses and coordinates do not become labels."""
     livepeer = providers.load()["livepeer"]
-    ids = {"assets": ("a",), "live_streams": ("s",), "playback_ids": ("p",)}
+    ids: dict[str, bool | tuple[str, ...]] = {
+        "assets": ("a",),
+        "live_streams": ("s",),
+        "playback_ids": ("p",),
+        "browsers": False,
+    }
     ask = Ask(3 * HOUR, (Span(Window(0, HOUR), Step.HOUR),))
     asked = {
         value

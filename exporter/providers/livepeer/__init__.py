@@ -34,6 +34,7 @@ class Livepeer:
         Option("assets", "strings", "Asset ids for the creators feed.", ()),
         Option("live_streams", "strings", "Stream ids for the creators feed.", ()),
         Option("playback_ids", "strings", "Playback ids for the public_totals feed.", ()),
+        Option("browsers", "boolean", "Also break views down by browser.", default=False),
     )
     feed_names: tuple[str, ...] = tuple(_FEEDS)
     default_feeds: tuple[str, ...] = ("realtime", "viewership", "usage")

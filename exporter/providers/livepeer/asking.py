@@ -75,7 +75,7 @@ class LivepeerFeed(ABC):
     """What the feeds have in common; a feed of hours unless it says otherwise."""
 
     name: ClassVar[str]
-    measures: ClassVar[tuple[Measure, ...]]
+    measures: tuple[Measure, ...]
     resolutions: ClassVar[tuple[Resolution, ...]] = (
         Resolution(Step.HOUR, reach=None, longest=7 * DAY),
     )

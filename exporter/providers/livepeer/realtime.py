@@ -19,7 +19,7 @@ _PATH: Final = "/data/views/now"
 _MOST_ROWS: Final = 1001
 """Where the vendor cuts a realtime answer off without a word."""
 
-_DECODER: Final = msgspec.json.Decoder(list[Now])
+_DECODER: Final = msgspec.json.Decoder(list[Now] | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Realtime(LivepeerFeed):
             yield Request(_PATH, ((BREAKDOWN, key),))
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
-        rows = _DECODER.decode(body)
+        rows = _DECODER.decode(body) or []
         key = dict(request.params).get(BREAKDOWN)
         if key is None:
             return Answer(levels=self._whole(rows))
@@ -85,8 +85,9 @@ class Realtime(LivepeerFeed):
     def _whole(rows: list[Now]) -> list[Level]:
         levels: list[Level] = []
         for index, row in enumerate(rows):
-            viewers = reading.amount(row.view_count, path=f"$[{index}].viewCount")
-            levels.append(Level(measures.VIEWERS, (ALL,), viewers))
+            if row.view_count is not None:
+                viewers = reading.whole(row.view_count, path=f"$[{index}].viewCount")
+                levels.append(Level(measures.VIEWERS, (ALL,), viewers))
             if row.error_rate is not None:
                 ratio = reading.level(row.error_rate, path=f"$[{index}].errorRate")
                 levels.append(
@@ -104,7 +105,9 @@ class Realtime(LivepeerFeed):
                 raise SchemaError(
                     f"$[{index}]: no {breakdown.key!r} in an answer broken down by it"
                 )
-            viewers = reading.amount(row.view_count, path=f"$[{index}].viewCount")
+            if row.view_count is None:
+                continue
+            viewers = reading.whole(row.view_count, path=f"$[{index}].viewCount")
             levels.append(Level(breakdown.measure, (ALL, breakdown.label(subject)), viewers))
         return levels
 

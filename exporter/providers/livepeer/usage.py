@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from exporter import measures, reading
 from exporter.errors import SchemaError
@@ -14,7 +15,7 @@ from exporter.providers.livepeer.asking import MINUTE, LivepeerFeed, halves, hou
 from exporter.providers.livepeer.wire import Billed
 
 _PATH: Final = "/data/usage/query"
-_DECODER: Final = msgspec.json.Decoder(list[Billed] | Billed)
+_DECODER: Final = msgspec.json.Decoder(list[Billed] | Billed | None)
 
 
 class BilledUsage(LivepeerFeed):
@@ -32,6 +33,8 @@ class BilledUsage(LivepeerFeed):
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         answer = _DECODER.decode(body)
+        if answer is None:
+            return Answer()
         span = request.span
         assert span is not None  # noqa: S101 - this feed's own request
         listed = isinstance(answer, list)
@@ -40,7 +43,9 @@ class BilledUsage(LivepeerFeed):
         stored: dict[int, int] = {}
         for index, row in enumerate(rows):
             path = f"$[{index}]" if listed else "$"
-            if row.time_interval is not None:
+            if not row.documented:
+                raise SchemaError(f"{path}: none of the documented keys")
+            if row.time_interval is not UNSET and row.time_interval is not None:
                 start = hour_of(row.time_interval, request, path=f"{path}.TimeInterval")
             elif listed:
                 raise SchemaError(f"{path}: no 'TimeInterval' in an answer by the hour")
@@ -55,10 +60,10 @@ class BilledUsage(LivepeerFeed):
                 # The vendor's total is of transcoding alone.
                 (measures.TRANSCODED_SECONDS, row.total_usage_mins, "TotalUsageMins"),
             ):
-                if value is not None:
+                if value is not None and value is not UNSET:
                     time = reading.amount(value, path=f"{path}.{key}", scale=MINUTE)
                     usage.append(Usage(measure, (), start, HOUR, time))
-            if row.storage_usage_mins is not None:
+            if row.storage_usage_mins is not None and row.storage_usage_mins is not UNSET:
                 time = reading.amount(
                     row.storage_usage_mins, path=f"{path}.StorageUsageMins", scale=MINUTE
                 )
@@ -71,8 +76,10 @@ class BilledUsage(LivepeerFeed):
 
     def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
         row = _DECODER.decode(body)
-        if isinstance(row, list) or request.span is None:
-            raise SchemaError("$: a list where one total was asked for")
+        if not isinstance(row, Billed) or request.span is None:
+            raise SchemaError("$: not the one total that was asked for")
+        if not row.documented:
+            raise SchemaError("$: none of the documented keys")
         window = request.span.window
         return Answer(
             usage=[
@@ -91,7 +98,7 @@ class BilledUsage(LivepeerFeed):
                     ),
                     (measures.TRANSCODED_SECONDS, row.total_usage_mins, "$.TotalUsageMins"),
                 )
-                if value is not None
+                if value is not None and value is not UNSET
             ]
         )
 

@@ -6,12 +6,13 @@ An empty list means no data, never nobody: the vendor can switch its viewership 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from exporter import measures, reading
 from exporter.errors import SchemaError
@@ -23,6 +24,7 @@ from exporter.model import (
     Ask,
     Level,
     Measure,
+    Options,
     Request,
     Step,
     Usage,
@@ -37,36 +39,88 @@ _TOTAL: Final = "/data/views/query/total/"
 _OWNED: Final = {"assets": "assetId", "live_streams": "streamId"}
 """The options that name what a creator owns, and the vendor's parameter for each."""
 
-_VIEWS_DECODER: Final = msgspec.json.Decoder(list[Views])
+_VIEWS_DECODER: Final = msgspec.json.Decoder(list[Views] | None)
 _TOTAL_DECODER: Final = msgspec.json.Decoder(Total)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Breakdown:
+    """One way to break views down: the vendor's key and the metrics they become."""
+
+    key: str
+    views: Measure
+    viewing_seconds: Measure
+    subject: Callable[[Views], str | UnsetType | None]
+    label: Callable[[str | None], str] = reading.label
+
+    def read(self, rows: list[Views], request: Request) -> list[Usage]:
+        """The usage of `rows`; those with equal labels add up."""
+        usage: list[Usage] = []
+        for index, row in enumerate(rows):
+            path = f"$[{index}]"
+            subject = self.subject(row)
+            if subject is UNSET:
+                raise SchemaError(f"{path}: no {self.key!r} in an answer broken down by it")
+            labels = (ALL, self.label(subject))
+            usage += _viewed(row, request, path, self.views, self.viewing_seconds, labels=labels)
+        return usage
+
+
+_BY_PLAYBACK_ID: Final = _Breakdown(
+    key="playbackId",
+    views=measures.STREAM_VIEWS,
+    viewing_seconds=measures.STREAM_VIEWING_SECONDS,
+    subject=lambda row: row.playback_id,
+)
+_BY_COUNTRY: Final = _Breakdown(
+    key="country",
+    views=measures.COUNTRY_VIEWS,
+    viewing_seconds=measures.COUNTRY_VIEWING_SECONDS,
+    subject=lambda row: row.country,
+    label=reading.country,
+)
+_BY_BROWSER: Final = _Breakdown(
+    key="browser",
+    views=measures.BROWSER_VIEWS,
+    viewing_seconds=measures.BROWSER_VIEWING_SECONDS,
+    subject=lambda row: row.browser,
+)
+_BREAKDOWNS: Final = {one.key: one for one in (_BY_PLAYBACK_ID, _BY_COUNTRY, _BY_BROWSER)}
+
+
 class Viewership(LivepeerFeed):
-    """Views and their quality by the hour: in all, and by playback id."""
+    """Views and their quality by the hour: in all, by playback id, by country, and by browser."""
 
     name = "viewership"
-    measures = (
-        measures.VIEWS,
-        measures.VIEWING_SECONDS,
-        measures.EXITS_BEFORE_START,
-        measures.TIME_TO_FIRST_FRAME,
-        measures.REBUFFER_RATIO,
-        measures.PLAYBACK_ERROR_RATIO,
-        measures.STREAM_VIEWS,
-        measures.STREAM_VIEWING_SECONDS,
-    )
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        by_option = (_BY_BROWSER,) if options["browsers"] else ()
+        self._breakdowns = (_BY_PLAYBACK_ID, _BY_COUNTRY, *by_option)
+        self.measures = (
+            measures.VIEWS,
+            measures.VIEWING_SECONDS,
+            measures.EXITS_BEFORE_START,
+            measures.TIME_TO_FIRST_FRAME,
+            measures.REBUFFER_RATIO,
+            measures.PLAYBACK_ERROR_RATIO,
+            *(measure for one in self._breakdowns for measure in (one.views, one.viewing_seconds)),
+        )
 
     def requests(self, ask: Ask) -> Iterable[Request]:
         for span in ask.spans:
             yield hourly(_VIEWS, span)
-            yield hourly(_VIEWS, span, (BREAKDOWN, "playbackId"))
+            for breakdown in self._breakdowns:
+                yield hourly(_VIEWS, span, (BREAKDOWN, breakdown.key))
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
-        rows = _VIEWS_DECODER.decode(body)
-        if BREAKDOWN in dict(request.params):
-            return Answer(usage=self._by_stream(rows, request), remarks=_hollow(rows, request))
+        rows = _VIEWS_DECODER.decode(body) or []
+        key = dict(request.params).get(BREAKDOWN)
+        if key is not None:
+            usage = _BREAKDOWNS[key].read(rows, request)
+            return Answer(usage=usage, remarks=_hollow(rows, request))
         newest_complete = Step.HOUR.floor(ask.now) - HOUR
-        usage: list[Usage] = []
+        usage = []
         levels: list[Level] = []
         for index, row in enumerate(rows):
             path = f"$[{index}]"
@@ -74,7 +128,7 @@ class Viewership(LivepeerFeed):
             if start is None:
                 continue
             usage += _viewed(
-                row, start, path, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
+                row, request, path, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
             )
             if row.exits_before_start is not None:
                 exits = reading.amount(
@@ -87,16 +141,6 @@ class Viewership(LivepeerFeed):
             if start == newest_complete:
                 levels += quality
         return Answer(usage=usage, levels=levels, remarks=_hollow(rows, request))
-
-    @staticmethod
-    def _by_stream(rows: list[Views], request: Request) -> list[Usage]:
-        usage: list[Usage] = []
-        for index, row in enumerate(rows):
-            path = f"$[{index}]"
-            if row.playback_id is UNSET:
-                raise SchemaError(f"{path}: no 'playbackId' in an answer broken down by it")
-            usage += _stream_viewed(row, reading.label(row.playback_id), request, path)
-        return usage
 
     @staticmethod
     def _quality(row: Views, path: str) -> list[Level]:
@@ -120,35 +164,28 @@ class Viewership(LivepeerFeed):
 
 def _viewed(
     row: Views,
-    start: int,
+    request: Request,
     path: str,
     views: Measure,
     viewing_seconds: Measure,
     *,
     labels: tuple[str, ...],
 ) -> list[Usage]:
-    """The views of `row` and, where the vendor knows it, how long they lasted."""
-    count = reading.amount(row.view_count, path=f"{path}.viewCount")
-    usage = [Usage(views, labels, start, HOUR, count)]
+    """The views of `row` and how long they lasted, as far as the vendor knows.
+
+    Nothing where its hour was not asked for.
+    """
+    start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+    if start is None:
+        return []
+    usage = []
+    if row.view_count is not None:
+        count = reading.whole(row.view_count, path=f"{path}.viewCount")
+        usage.append(Usage(views, labels, start, HOUR, count))
     if row.playtime_mins is not None:
         time = reading.amount(row.playtime_mins, path=f"{path}.playtimeMins", scale=MINUTE)
         usage.append(Usage(viewing_seconds, labels, start, HOUR, time))
     return usage
-
-
-def _stream_viewed(row: Views, stream: str, request: Request, path: str) -> list[Usage]:
-    """What `row` says of one stream; nothing where its hour was not asked for."""
-    start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
-    if start is None:
-        return []
-    return _viewed(
-        row,
-        start,
-        path,
-        measures.STREAM_VIEWS,
-        measures.STREAM_VIEWING_SECONDS,
-        labels=(ALL, stream),
-    )
 
 
 def _hollow(rows: list[Views], request: Request) -> tuple[str, ...]:
@@ -181,12 +218,12 @@ class Creators(LivepeerFeed):
                         yield hourly(_CREATOR, span, (key, subject), subject=subject)
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
-        rows = _VIEWS_DECODER.decode(body)
-        (subject,) = request.subjects
+        rows = _VIEWS_DECODER.decode(body) or []
+        labels = (ALL, *request.subjects)
         usage = [
             found
             for index, row in enumerate(rows)
-            for found in _stream_viewed(row, subject, request, f"$[{index}]")
+            for found in _viewed(row, request, f"$[{index}]", *self.measures, labels=labels)
         ]
         return Answer(usage=usage, remarks=_hollow(rows, request))
 
@@ -219,11 +256,13 @@ class PublicTotals(LivepeerFeed):
                     " switched viewership off; nothing was recorded",
                 )
             )
-        views = reading.amount(total.view_count, path="$.viewCount")
-        if total.legacy_view_count is not None:  # before 2023, not part of viewCount
-            views += reading.amount(total.legacy_view_count, path="$.legacyViewCount")
-            reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many, either
-        found = [(measures.LIFETIME_VIEWS, views)]
+        found: list[tuple[Measure, int]] = []
+        if total.view_count is not None:
+            views = reading.whole(total.view_count, path="$.viewCount")
+            if total.legacy_view_count is not None:  # before 2023, not part of viewCount
+                views += reading.whole(total.legacy_view_count, path="$.legacyViewCount")
+                reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many
+            found.append((measures.LIFETIME_VIEWS, views))
         if total.playtime_mins is not None:
             time = reading.amount(total.playtime_mins, path="$.playtimeMins", scale=MINUTE)
             found.append((measures.LIFETIME_VIEWING_SECONDS, time))

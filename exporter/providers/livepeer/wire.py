@@ -1,7 +1,8 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
 """What Livepeer Studio sends, as far as it is read.
 
-A key that is absent was not asked for, null means unknown.
+A key that is absent was not asked for, null means unknown. A list without rows may be null: the
+vendor's server writes one that was never filled so.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
+Amount = int | float | None
+"""Read, and held to its bounds, by `reading.amount` and its kind."""
+
 
 class Now(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    view_count: int
-    error_rate: int | float | None = None
+    view_count: Amount
+    error_rate: Amount = None
     playback_id: str | UnsetType | None = UNSET
     country: str | UnsetType | None = UNSET
     device: str | UnsetType | None = UNSET
@@ -20,23 +24,32 @@ class Now(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 class Views(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     timestamp: int | float
-    view_count: int
-    playtime_mins: int | float | None = None
-    ttff_ms: int | float | None = None
-    rebuffer_ratio: int | float | None = None
-    error_rate: int | float | None = None
-    exits_before_start: int | float | None = None
+    view_count: Amount
+    playtime_mins: Amount = None
+    ttff_ms: Amount = None
+    rebuffer_ratio: Amount = None
+    error_rate: Amount = None
+    exits_before_start: Amount = None
     playback_id: str | UnsetType | None = UNSET
+    country: str | UnsetType | None = UNSET
+    browser: str | UnsetType | None = UNSET
 
 
 class Total(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    view_count: int
-    legacy_view_count: int | None = None
-    playtime_mins: int | float | None = None
+    view_count: Amount
+    legacy_view_count: Amount = None
+    playtime_mins: Amount = None
 
 
 class Billed(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
-    time_interval: int | float | None = None
-    delivery_usage_mins: int | float | None = None
-    total_usage_mins: int | float | None = None
-    storage_usage_mins: int | float | None = None
+    time_interval: Amount | UnsetType = UNSET
+    delivery_usage_mins: Amount | UnsetType = UNSET
+    total_usage_mins: Amount | UnsetType = UNSET
+    storage_usage_mins: Amount | UnsetType = UNSET
+    user_id: object = msgspec.field(name="UserID", default=UNSET)
+    creator_id: object = msgspec.field(name="CreatorID", default=UNSET)
+
+    @property
+    def documented(self) -> bool:
+        """Whether it has any of the keys that a row of usage has."""
+        return any(getattr(self, name) is not UNSET for name in self.__struct_fields__)
