@@ -1,5 +1,6 @@
 """Dolby Millicast: what each answer means, quirk by quirk."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 
@@ -7,12 +8,17 @@ import msgspec
 import pytest
 
 from exporter import measures
+from exporter.answers import read_answer
 from exporter.errors import InvalidRequestError, NotFoundError, SchemaError, ServerError
-from exporter.model import DAY, HOUR, Ask, BearerToken, Request, Span, Step, Window
+from exporter.fetch import Round
+from exporter.model import DAY, HOUR, Ask, BearerToken, Parts, Request, Span, Step, Window
 from exporter.providers.millicast import PROVIDER
 from exporter.providers.millicast.names import reportable
 
 DEFAULTS = {option.key: option.default for option in PROVIDER.options}
+
+
+UNREADABLE = (SchemaError, msgspec.ValidationError)
 
 
 def at(text):
@@ -22,6 +28,7 @@ def at(text):
 START = at("2020-03-01T00:00:00")
 FIRST, SECOND = "2020-03-01T00:00:00Z", "2020-03-01T01:00:00Z"
 HOURS = Span(Window(START, START + 2 * HOUR), Step.HOUR)
+DAYS = Span(Window(START, START + 2 * DAY), Step.DAY)
 MOVED = {"bytesIn": 5, "bytesOut": 7}
 
 
@@ -134,13 +141,60 @@ def test_a_key_that_starts_no_bucket_is_refused(spelling):
         {"bytesIn": 2**53 + 1, "bytesOut": 0},
         {"bytesIn": 1.5, "bytesOut": 0},
         {"bytesIn": "1", "bytesOut": 0},
-        {"bytesIn": None, "bytesOut": 0},
-        {"bytesOut": 0},
+        {"bytesIn": True, "bytesOut": 0},
+        {"bytesIn": 0, "bytesOut": 1.5},
+        {"bytesIn": 0, "bytesOut": -1.0},
+        {"bytesIn": 0, "bytesOut": 1e300},
     ],
 )
 def test_an_impossible_amount_is_refused(moved):
-    with pytest.raises(msgspec.ValidationError):
+    with pytest.raises(UNREADABLE):
         usage("account", {"bandwidth": {FIRST: moved}})
+    with pytest.raises(UNREADABLE):
+        usage("streams", {"lobby": {"bandwidth": {FIRST: moved}}}, names=["lobby"])
+    with pytest.raises(UNREADABLE):
+        usage("countries", {"geo": {FIRST: {"US": moved}}})
+
+
+def test_an_amount_may_be_written_with_a_fraction_of_nothing():
+    """JSON has one kind of number: 22886.0 is the count 22886, and stays an integer."""
+    moved = {"bytesIn": 5.0, "bytesOut": 2.2886e4}
+    rows = [
+        *answer("account", {"bandwidth": {FIRST: moved}, "geoCascade": {FIRST: moved}}).usage,
+        *answer("streams", {"lobby": {"bandwidth": {FIRST: moved}}}, names=["lobby"]).usage,
+        *answer("countries", {"geo": {FIRST: {"US": {**moved, "views": 5.0}}}}).usage,
+    ]
+    assert [row.amount for row in rows] == [5, 22886, 22886, 5, 22886, 5, 22886, 5]
+    assert {type(row.amount) for row in rows} == {int}
+
+
+@pytest.mark.parametrize("nothing", [{}, {"bytesIn": None}])
+def test_an_amount_that_is_null_or_absent_is_no_row(nothing):
+    """Absent is not zero; the other amounts of the bucket count."""
+    data = {"bandwidth": {FIRST: {**nothing, "bytesOut": 7}, SECOND: {"bytesIn": 5}}}
+    assert usage("account", data) == {
+        ("media_received_bytes_total", "live"): {1: 5},
+        ("media_delivered_bytes_total", "live"): {0: 7},
+    }
+    assert usage("account", {"bandwidth": {FIRST: nothing}, "geoCascade": {FIRST: nothing}}) == {}
+
+
+@pytest.mark.parametrize("series", ["bandwidth", "standardStream", "restream", "geoCascade"])
+def test_a_bucket_may_be_null(series):
+    assert usage("account", {series: {FIRST: None}}) == {}
+    found = usage("account", {series: {FIRST: None, SECOND: MOVED}})
+    assert {offset for buckets in found.values() for offset in buckets} == {1}
+
+
+@pytest.mark.parametrize("seconds", [{}, {"secondsUsed": None}])
+def test_restreaming_may_be_told_without_its_seconds(seconds):
+    rows = usage("account", {"restream": {FIRST: {**MOVED, **seconds}}})
+    assert rows == {("media_component_delivered_bytes_total", "restream"): {0: 7}}
+
+
+def test_seconds_of_restreaming_may_be_told_without_bytes():
+    rows = usage("account", {"restream": {FIRST: {"secondsUsed": 2}}})
+    assert rows == {("media_restream_seconds_total",): {0: 2000}}
 
 
 @pytest.mark.parametrize(
@@ -148,15 +202,87 @@ def test_an_impossible_amount_is_refused(moved):
     [
         {"status": "fail", "data": {"bandwidth": {}}},
         {"status": "success"},
-        {"status": "success", "data": {}},
+        {"data": {"bandwidth": {}}},
+        {"status": None, "data": {"bandwidth": {}}},
+        {"status": "success", "data": 7},
+        {},
         [],
     ],
 )
-def test_an_answer_that_is_no_success_is_refused(body):
+@pytest.mark.parametrize("name", PROVIDER.feed_names)
+def test_an_answer_that_is_no_success_is_refused(name, body):
+    polled = feed(name)
+    asked = ask(DAYS if name == "transcoders" else HOURS, streams=["lobby"])
+    (request,) = polled.requests(asked)
+    with pytest.raises(msgspec.ValidationError):
+        polled.parse(request, json.dumps(body).encode(), asked)
+
+
+@pytest.mark.parametrize("data", [{}, None])
+@pytest.mark.parametrize("name", PROVIDER.feed_names)
+def test_a_success_without_data_says_nothing(name, data):
+    """Neither rows nor zeros nor a further page."""
+    span = DAYS if name == "transcoders" else HOURS
+    found = answer(name, data, names=["lobby"], span=span)
+    assert not found.usage
+    assert not found.levels
+    assert not found.items
+    assert not found.follow
+
+
+@pytest.mark.parametrize(
+    "data", [{"rows": 3}, {"rows": {}}, {"rows": None, "error": "x"}], ids=["number", "map", "null"]
+)
+@pytest.mark.parametrize(
+    "name", [name for name in PROVIDER.feed_names if name not in ("streams", "stream_countries")]
+)
+def test_data_with_none_of_the_documented_keys_is_refused(name, data):
+    """It is no answer to the call, however much it is called a success."""
+    with pytest.raises(SchemaError, match=r"\$\.data: an object with none of: "):
+        answer(name, data, span=DAYS if name == "transcoders" else HOURS)
+
+
+def test_what_a_refusal_says_is_nothing_of_the_vendors():
     account = feed("account")
     (request,) = account.requests(ask())
-    with pytest.raises(msgspec.ValidationError):
-        account.parse(request, json.dumps(body).encode(), ask())
+    body = b'{"status": "success", "data": {"bandwidth": {"2020-03-01T00:00:00Z": {"k3y": 1}}}}'
+    with pytest.raises(SchemaError) as refusal:
+        read_answer(account, request, body, ask())
+    assert str(refusal.value) == (
+        "/api/analytics/account/series: $.data.bandwidth[…]: an object with none of:"
+        " bytesIn, bytesOut"
+    )
+
+
+@pytest.mark.parametrize("series", ["bandwidth", "standardStream", "restream", "geoCascade"])
+def test_a_bucket_with_none_of_the_documented_keys_is_refused(series):
+    data = {series: {FIRST: MOVED, SECOND: {"rows": 3}}}
+    with pytest.raises(SchemaError, match=rf"\$\.data\.{series}\[…\]: an object with none of: "):
+        usage("account", data)
+
+
+def test_an_empty_bucket_says_nothing():
+    data = {key: {FIRST: {}} for key in ("bandwidth", "standardStream", "restream", "geoCascade")}
+    assert usage("account", data) == {}
+
+
+def test_the_accounts_own_total_may_leave_amounts_out_but_not_be_another_thing():
+    window = Window(START, START + DAY)
+    account = feed("account")
+    (request,) = account.totals(window)
+
+    def told(data):
+        body = json.dumps({"status": "success", "data": data}).encode()
+        rows = account.read_totals(request, body, now=START + 2 * DAY).usage
+        return {row.measure.name: row.amount for row in rows}
+
+    assert told({"bytesIn": 5.0, "bytesOut": None}) == {"media_received_bytes_total": 5}
+    assert told({"bytesOut": 7}) == {"media_delivered_bytes_total": 7}
+    assert told({"restream": MOVED}) == told({}) == told(None) == {}
+    with pytest.raises(SchemaError):
+        told({"rows": 3})
+    with pytest.raises(SchemaError):
+        told({"bytesIn": 5.5})
 
 
 def test_hours_are_asked_for_as_times_and_longer_steps_as_dates():
@@ -192,6 +318,101 @@ def test_streams_that_were_not_asked_for_are_ignored():
         ("media_stream_received_bytes_total", "live", "lobby"): {0: 5},
         ("media_stream_delivered_bytes_total", "live", "lobby"): {0: 7},
     }
+
+
+@pytest.mark.parametrize("name", ["streams", "stream_countries"])
+@pytest.mark.parametrize("data", [{"rows": 3}, {"rows": "x"}, {"lobby": 3}, {"lobby": [3]}])
+def test_data_that_is_no_map_of_streams_is_refused(name, data):
+    with pytest.raises(msgspec.ValidationError):
+        usage(name, {"geo": data} if name == "stream_countries" else data, names=["lobby"])
+
+
+@pytest.mark.parametrize("thing", [{"rows": 3}, {"bandwidth": None}, {}, [], None])
+@pytest.mark.parametrize("name", ["streams", "stream_countries"])
+def test_whatever_object_another_stream_is_says_nothing(name, thing):
+    data = {"other": {} if name == "stream_countries" and thing else thing}
+    assert usage(name, {"geo": data} if "_" in name else data, names=["lobby"]) == {}
+
+
+@pytest.mark.parametrize("components", [False, True])
+def test_a_stream_with_none_of_the_documented_keys_is_refused(components):
+    options = {"names": ["lobby"], "stream_components": components}
+    with pytest.raises(SchemaError, match=r"\$\.data\[…\]: an object with none of: "):
+        usage("streams", {"lobby": {"rows": 3}}, **options)
+    with pytest.raises(SchemaError, match=r"\$\.data\[…\]\.bandwidth\[…\]: an object with none"):
+        usage("streams", {"lobby": {"bandwidth": {FIRST: {"rows": 3}}}}, **options)
+    assert usage("streams", {"lobby": {"restream": {}}}, **options) == {}
+
+
+def test_a_streams_bucket_and_its_amounts_may_be_null_or_absent():
+    data = {"lobby": {"bandwidth": {FIRST: None, SECOND: {"bytesOut": 7, "bytesIn": None}}}}
+    assert usage("streams", data, names=["lobby"]) == {
+        ("media_stream_delivered_bytes_total", "live", "lobby"): {1: 7}
+    }
+
+
+COMPONENTS = {
+    "bandwidth": {FIRST: {"bytesIn": 5, "bytesOut": 100}},
+    "standardStream": {FIRST: {"bytesIn": 5, "bytesOut": 70}},
+    "restream": {FIRST: {"bytesIn": 0, "bytesOut": 20.0, "secondsUsed": 1.5}, SECOND: {}},
+    "geoCascade": {FIRST: {"bytesOut": 10}, SECOND: None},
+}
+
+
+def test_components_of_streams_are_told_when_they_are_asked_for():
+    """By default they are not: they are four more series for each stream."""
+    whole = {
+        ("media_stream_received_bytes_total", "live", "lobby"): {0: 5},
+        ("media_stream_delivered_bytes_total", "live", "lobby"): {0: 100},
+    }
+    delivered = "media_stream_component_delivered_bytes_total"
+    data = {"lobby": COMPONENTS}
+    assert usage("streams", data, names=["lobby"]) == whole
+    assert usage("streams", data, names=["lobby"], stream_components=True) == whole | {
+        (delivered, "live", "lobby", "standard"): {0: 70},
+        (delivered, "live", "lobby", "restream"): {0: 20},
+        (delivered, "live", "lobby", "geo_cascade"): {0: 10},
+        ("media_stream_restream_seconds_total", "live", "lobby"): {0: 1500},
+    }
+
+
+@pytest.mark.parametrize("nothing", [None, {}, []])
+def test_components_of_a_stream_may_be_absent_null_or_empty(nothing):
+    options = {"names": ["lobby"], "stream_components": True}
+    for stream in (nothing, {"standardStream": nothing}, {"restream": {FIRST: None}}):
+        assert usage("streams", {"lobby": stream}, **options) == {}
+    with pytest.raises(SchemaError, match=r"\$\.data\[…\]\.restream\[…\]: an object with none"):
+        usage("streams", {"lobby": {"restream": {FIRST: {"rows": 3}}}}, **options)
+
+
+def test_components_are_promised_only_when_they_are_told():
+    more = {measures.STREAM_COMPONENT_DELIVERED_BYTES, measures.STREAM_RESTREAM_SECONDS}
+    assert not more & set(feed("streams").measures)
+    assert more == set(feed("streams", stream_components=True).measures) - set(
+        feed("streams").measures
+    )
+    assert measures.STREAM_RESTREAM_SECONDS not in feed("account", stream_components=True).measures
+
+
+@pytest.mark.parametrize("components", [False, True])
+def test_what_streams_add_up_to_is_the_accounts(components):
+    """By what the pairs say, idle streams need not be asked for."""
+    assert feed("streams", stream_components=components).parts == (
+        (measures.RECEIVED_BYTES, measures.STREAM_RECEIVED_BYTES),
+        (measures.DELIVERED_BYTES, measures.STREAM_DELIVERED_BYTES),
+    )
+    assert feed("stream_countries").parts == (
+        (measures.COUNTRY_RECEIVED_BYTES, measures.STREAM_COUNTRY_RECEIVED_BYTES),
+        (measures.COUNTRY_DELIVERED_BYTES, measures.STREAM_COUNTRY_DELIVERED_BYTES),
+        (measures.COUNTRY_VIEWING_SECONDS, measures.STREAM_COUNTRY_VIEWING_SECONDS),
+        (measures.COUNTRY_VIEWS, measures.STREAM_COUNTRY_VIEWS),
+        (measures.COUNTRY_PUBLISHES, measures.STREAM_COUNTRY_PUBLISHES),
+    )
+
+
+@pytest.mark.parametrize("name", PROVIDER.feed_names)
+def test_only_a_breakdown_by_stream_has_parts(name):
+    assert isinstance(feed(name), Parts) == feed(name).needs_streams
 
 
 def test_at_most_ten_names_are_asked_for_at_once_and_each_name_once():
@@ -297,6 +518,44 @@ def test_countries_give_all_that_the_vendor_tells_and_no_more():
     }
 
 
+@pytest.mark.parametrize("nothing", [None, "absent"])
+def test_a_countrys_amounts_may_be_null_or_absent(nothing):
+    """No row for what is not told: a country without `bytesIn` has what it has."""
+    full = {"bytesIn": 5, "bytesOut": 7, "duration": 1, "views": 2, "publishes": 3}
+    family = {
+        "bytesIn": "received_bytes",
+        "bytesOut": "delivered_bytes",
+        "duration": "viewing_seconds",
+        "views": "views",
+        "publishes": "publishes",
+    }
+    for field, measure in family.items():
+        told = {name: value for name, value in full.items() if name != field}
+        if nothing is None:
+            told[field] = None
+        rows = usage("countries", {"geo": {FIRST: {"US": told, "MX": None}}})
+        gone = (f"media_country_{measure}_total", "live", "US")
+        assert gone not in rows
+        assert len(rows) == len(full) - 1
+        by_stream = {"geo": {"lobby": {FIRST: {"US": told, "MX": None}}}}
+        assert len(usage("stream_countries", by_stream, names=["lobby"])) == len(full) - 1
+
+
+def test_a_country_with_none_of_the_documented_keys_is_refused():
+    """An empty one, or one of which only publishing is told, is not."""
+    data = {FIRST: {"US": MOVED, "MX": {"rows": 3}}}
+    with pytest.raises(SchemaError, match=r"\$\.data\.geo\[…\]\[…\]: an object with none of: "):
+        usage("countries", {"geo": data})
+    with pytest.raises(SchemaError, match=r"\$\.data\.geo\[…\]\[…\]\[…\]: an object with none"):
+        usage("stream_countries", {"geo": {"lobby": data}}, names=["lobby"])
+    assert usage("countries", {"geo": {FIRST: {"MX": {}, "US": {"publishDuration": 3}}}}) == {}
+
+
+def test_streams_by_country_are_told_under_geo():
+    with pytest.raises(SchemaError, match=r"\$\.data: an object with none of: geo"):
+        usage("stream_countries", {"lobby": {FIRST: {"US": MOVED}}}, names=["lobby"])
+
+
 def test_streams_by_country_are_nested_stream_then_time():
     """Quirk 3: the deprecated route nests the other way round."""
     data = {"geo": {"lobby": {FIRST: {"US": MOVED}}, "other": {FIRST: {"US": MOVED}}}}
@@ -316,8 +575,6 @@ def test_countries_may_be_empty_at_every_level(nothing):
 
 
 # --- Transcoders and storage ----------------------------------------------------------------------
-
-DAYS = Span(Window(START, START + 2 * DAY), Step.DAY)
 
 
 def test_transcoders_are_summed_by_day_whatever_their_ids():
@@ -342,9 +599,22 @@ def test_a_year_of_five_digits_lies_outside_every_span():
     assert usage("transcoders", data, span=DAYS) == {}
 
 
-@pytest.mark.parametrize("data", [{"transcoder": None}, {"transcoder": {FIRST: []}}])
-def test_a_day_without_transcoding_is_not_told(data):
-    assert usage("transcoders", data, span=DAYS) == {}
+@pytest.mark.parametrize("day", [[], None, [None], [{}], [{"transcoderId": "a"}]])
+def test_a_day_without_transcoding_is_not_told(day):
+    assert usage("transcoders", {"transcoder": {FIRST: day}}, span=DAYS) == {}
+    assert usage("transcoders", {"transcoder": None}, span=DAYS) == {}
+
+
+def test_a_transcoder_with_none_of_the_documented_keys_is_refused():
+    data = {"transcoder": {FIRST: [{"minutesUsed": 1}, {"rows": 3}]}}
+    with pytest.raises(SchemaError, match=r"\$\.data\.transcoder\[…\]\[…\]: an object with none"):
+        usage("transcoders", data, span=DAYS)
+
+
+def test_transcoding_without_its_days_is_refused():
+    """The vendor's answer has the account's id beside them, of which nothing can be told."""
+    with pytest.raises(SchemaError):
+        usage("transcoders", {"streamAccountId": "PbyMpY"}, span=DAYS)
 
 
 def test_transcoders_are_always_asked_for_by_day_and_take_no_resolution():
@@ -363,28 +633,169 @@ def test_storage_is_told_by_kind_and_without_its_total():
     }
 
 
+def test_stored_sizes_may_be_whole_floats_null_or_absent():
+    levels = answer("storage", {"recordings": 4.0, "clips": None}).levels
+    assert [(level.labels, level.value) for level in levels] == [(("recordings",), 4)]
+    assert type(levels[0].value) is int
+    assert not answer("storage", {"totalBytes": 10}).levels
+    with pytest.raises(SchemaError):
+        answer("storage", {"recordings": 4.5})
+
+
 # --- Viewers and discovery ------------------------------------------------------------------------
 
 
-def stream(name, viewers=0, *, live=True):
-    return {"streamId": f"x/{name}", "streamName": name, "live": live, "viewerCount": viewers}
+def stream(name, viewers=0, *, live=True, stream_id=None):
+    row = {"streamName": name, "live": live, "viewerCount": viewers}
+    return row | {"streamId": f"x/{name}" if stream_id is None else stream_id}
 
 
-def levels(data, **options):
+def summary(data):
+    return json.dumps({"status": "success", "data": data}).encode()
+
+
+def fetched(polled, get):
+    """What a poll of the feed brings from a vendor whose answer to a request `get` gives."""
+
+    async def answered(request, _feed):
+        return get(request)
+
+    return asyncio.run(Round(answered).fetch(polled, [ask()]))
+
+
+def levels(*pages, **options):
+    """The levels that come of these pages of the summary."""
+
+    def get(request):
+        return summary(pages[int(dict(request.params)["page"]) - 1])
+
     return {
         (level.measure.name, *level.labels): level.value
-        for level in answer("viewers", data, **options).levels
+        for level in fetched(feed("viewers", **options), get).levels
     }
 
 
+def listing(*rows, pages=1):
+    return {"data": list(rows), "pagination": {"totalPages": pages}}
+
+
 def test_viewers_are_those_of_live_streams_summed_by_name():
-    data = {"data": [stream("a", 2), stream("a", 3), stream("b", 9, live=False), stream(None, 1)]}
-    assert levels(data) == {
+    """Two streams may have one name; what has no name is `unknown`."""
+    rows = (
+        stream("a", 2),
+        stream("a", 3.0, stream_id="y/a"),
+        stream("b", 9, live=False),
+        stream(None, 1),
+    )
+    assert levels(listing(*rows)) == {
         ("media_viewers", "live"): 6,
         ("media_streams_live", "live"): 3,
         ("media_stream_viewers", "live", "a"): 5,
         ("media_stream_viewers", "live", "unknown"): 1,
     }
+
+
+def test_a_stream_on_two_pages_counts_once_as_it_was_listed_last():
+    """The list shifts while its pages are read."""
+    first = listing(stream("a", 2), stream("b", 3), stream("c", 4), pages=2)
+    second = listing(stream("b", 5), stream("c", 4, live=False), stream("d", 1), pages=2)
+    assert levels(first, second) == {
+        ("media_viewers", "live"): 8,
+        ("media_streams_live", "live"): 3,
+        ("media_stream_viewers", "live", "a"): 2,
+        ("media_stream_viewers", "live", "b"): 5,
+        ("media_stream_viewers", "live", "d"): 1,
+    }
+
+
+@pytest.mark.parametrize("nothing", ["", None])
+def test_rows_without_an_id_add_up(nothing):
+    rows = [stream("a", 2) | {"streamId": nothing}, stream("a", 3) | {"streamId": nothing}]
+    assert levels(listing(rows[0], pages=2), listing(rows[1], pages=2)) == {
+        ("media_viewers", "live"): 5,
+        ("media_streams_live", "live"): 2,
+        ("media_stream_viewers", "live", "a"): 5,
+    }
+
+
+def test_a_row_may_be_null_or_leave_its_fields_out():
+    """Whether a stream is live that does not say so is unknown; its name is known all the same."""
+    rows = (None, {"streamId": "x/a", "streamName": "a", "viewerCount": 2}, {"live": True}, {})
+    assert levels(listing(*rows)) == {
+        ("media_viewers", "live"): 0,
+        ("media_streams_live", "live"): 1,
+    }
+    assert answer("viewers", listing(*rows)).streams == ["a"]
+
+
+def test_a_row_with_none_of_the_documented_keys_is_refused():
+    with pytest.raises(SchemaError, match=r"\$\.data\.data\[…\]: an object with none of: "):
+        answer("viewers", listing(stream("a"), {"rows": 3}))
+
+
+def test_a_page_of_which_only_the_number_is_told_says_nothing():
+    """Absent is not zero."""
+    assert levels({"pagination": {"totalPages": 1}}) == {}
+
+
+class Picky:
+    """A vendor that refuses pages of more than `most` streams, or from `page` on."""
+
+    def __init__(self, most, page=1):
+        self.most = most
+        self.page = page
+        self.asked = []
+
+    def __call__(self, request):
+        params = dict(request.params)
+        page, size = int(params["page"]), int(params["itemsOnPage"])
+        self.asked.append((page, size))
+        if size > self.most and page >= self.page:
+            raise InvalidRequestError("400")
+        return summary(listing(stream(f"s{page}", 1), pages=2))
+
+
+@pytest.mark.parametrize(
+    ("most", "asked"),
+    [
+        (100, [(1, 100), (2, 100)]),
+        (19, [(1, 100), (1, 19), (2, 19)]),
+        (10, [(1, 100), (1, 19), (1, 10), (2, 10)]),
+    ],
+)
+def test_a_refused_size_of_page_leads_to_a_smaller_one_that_is_remembered(most, asked):
+    polled = feed("viewers")
+    vendor = Picky(most)
+    found = fetched(polled, vendor)
+    assert vendor.asked == asked
+    assert len(found.levels) == 4
+    assert not found.remarks
+    vendor.asked.clear()
+    fetched(polled, vendor)
+    assert vendor.asked == asked[-2:]
+
+
+def test_a_smaller_page_begins_at_the_first_and_no_stream_counts_twice():
+    vendor = Picky(19, page=2)
+    found = fetched(feed("viewers"), vendor)
+    assert vendor.asked == [(1, 100), (2, 100), (1, 19), (2, 19)]
+    assert {level.measure.name: level.value for level in found.levels}["media_viewers"] == 2
+
+
+def test_when_the_smallest_page_is_refused_the_error_stands():
+    polled = feed("viewers")
+    vendor = Picky(9)
+    for _ in range(2):
+        with pytest.raises(InvalidRequestError):
+            fetched(polled, vendor)
+    assert vendor.asked == 2 * [(1, 100), (1, 19), (1, 10)]
+
+
+@pytest.mark.parametrize("error", [NotFoundError(), ServerError()])
+def test_other_errors_of_the_summary_stand(error):
+    polled = feed("viewers")
+    (request,) = polled.requests(ask())
+    assert polled.refused(request, error) is None
 
 
 def test_streams_that_ended_within_the_hour_are_discovered():
@@ -412,6 +823,7 @@ def test_an_empty_list_is_nobody_watching_and_the_end(empty):
     [
         ({"totalPages": 1}, []),
         ({"totalPages": 2}, ["2"]),
+        ({"totalPages": 2.0}, ["2"]),
         ({"totalPages": 0}, []),
         ({"totalPages": None}, ["2"]),
         (None, ["2"]),
@@ -433,18 +845,21 @@ def test_pages_are_in_an_order_that_does_not_change_between_them():
 
 
 def test_levels_of_several_pages_are_to_be_summed():
-    found = answer("viewers", {"data": [stream("a", 1)]})
-    assert {level.merge for level in found.levels} == {"sum"}
+    found = answer("viewers", {"data": [stream("a", 1), stream("b", 1) | {"streamId": None}]})
+    told = [*found.levels, *(level for item in found.items for level in item.levels)]
+    assert {level.merge for level in told} == {"sum"}
 
 
 def test_an_unknown_number_of_viewers_is_no_sample():
     data = {"data": [{"streamName": "a", "live": True, "viewerCount": None}]}
-    assert ("media_stream_viewers", "live", "a") not in levels(data)
-    assert levels(data)["media_streams_live", "live"] == 1
+    assert levels(data | {"pagination": {"totalPages": 1}}) == {
+        ("media_viewers", "live"): 0,
+        ("media_streams_live", "live"): 1,
+    }
 
 
 def test_patterns_choose_what_is_discovered_and_configured_names_are_exempt():
-    data = {"data": [stream("lobby", 1), stream("test-1", 2), stream("test-2", 4), stream("x", 8)]}
+    data = listing(stream("lobby", 1), stream("test-1", 2), stream("test-2", 4), stream("x", 8))
     options = {"include": ("test-*", "x"), "exclude": ("*-2", "lobby"), "streams": ("lobby",)}
     assert answer("viewers", data, **options).streams == ["lobby", "test-1", "x"]
     told = levels(data, **options)
@@ -456,9 +871,8 @@ def test_discovery_can_be_switched_off():
     off = feed("viewers", discover=False)
     assert feed("viewers").discovers
     assert not off.discovers
-    found = answer("viewers", {"data": [stream("a", 1)]}, discover=False)
-    assert not found.streams
-    assert measures.STREAM_VIEWERS in {level.measure for level in found.levels}
+    assert not answer("viewers", listing(stream("a", 1)), discover=False).streams
+    assert levels(listing(stream("a", 1)), discover=False) == levels(listing(stream("a", 1)))
 
 
 # --- The provider ---------------------------------------------------------------------------------
@@ -505,21 +919,13 @@ def test_a_feed_tells_only_what_it_promises(name):
 # --- What else the vendor's pages leave open ------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["secondsUsed", "duration"])
-def test_restreaming_is_told_in_seconds_used_and_by_no_other_name(key):
-    """Tracking calls name it `duration`; in the series it is `secondsUsed`, or it is refused."""
+@pytest.mark.parametrize(("key", "told"), [("secondsUsed", [2000]), ("duration", [])])
+def test_restreaming_is_told_in_seconds_used_and_by_no_other_name(key, told):
+    """Tracking calls name it `duration`; in the series that is no field, and not recorded."""
     moved = {"bytesIn": 0, "bytesOut": 1}
     data = {"bandwidth": {FIRST: moved}, "restream": {FIRST: {**moved, key: 2}}}
-    if key == "duration":
-        with pytest.raises(msgspec.ValidationError):
-            answer("account", data)
-    else:
-        (row,) = [
-            row
-            for row in answer("account", data).usage
-            if row.measure.name == "media_restream_seconds_total"
-        ]
-        assert row.amount == 2000
+    rows = answer("account", data).usage
+    assert [row.amount for row in rows if row.measure is measures.RESTREAM_SECONDS] == told
 
 
 def test_parts_that_do_not_add_up_are_recorded_as_they_are():

@@ -1,5 +1,6 @@
 """Wowza Video: what each answer means, quirk by quirk."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 
 from exporter.errors import ForbiddenError, NotFoundError, SchemaError
+from exporter.fetch import Round
 from exporter.model import DAY, HOUR, Ask, BearerToken, Span, Step, Window
 from exporter.providers.wowza import PROVIDER, VERSIONS
 
@@ -35,11 +37,24 @@ def answer(name, ending, document, *, asked=ASK, **options):
 
 
 def rows(found):
-    return {(row.measure.name, *row.labels): row.amount for row in found.usage}
+    listed = [row for item in found.items for row in item.usage]
+    return {(row.measure.name, *row.labels): row.amount for row in (*found.usage, *listed)}
 
 
 def told(found):
-    return {(level.measure.name, *level.labels): level.value for level in found.levels}
+    listed = [level for item in found.items for level in item.levels]
+    return {(level.measure.name, *level.labels): level.value for level in (*found.levels, *listed)}
+
+
+def poll(name, bodies, *, asked=ASK, **options):
+    """All that a poll of one feed comes to; `bodies` are the answers by path and page key."""
+
+    async def get(request, _):
+        page = dict(request.params).get("next_page_key") or dict(request.params).get("page")
+        path = request.path.removeprefix("/api/v1.11")
+        return json.dumps(bodies[f"{path}?{page}" if page else path]).encode()
+
+    return asyncio.run(Round(get).fetch(feed(name, **options), [asked]))
 
 
 def paths(polled, asked=ASK):
@@ -199,7 +214,7 @@ def test_a_deleted_stream_that_still_bills_says_so(archived, label):
     item = {"id": "a", "name": "My stream", **WATCHED, **archived}
     found = answer("vod_streams", "/vod_streams", {"vod_streams": [item]})
     assert told(found) == {("media_stream_info", "vod", "a", "My stream", label): 1}
-    assert found.levels[0].merge == "greatest"
+    assert found.items[0].levels[0].merge == "greatest"
 
 
 def test_a_stream_without_a_name_is_unknown():
@@ -211,15 +226,24 @@ def test_a_stream_without_a_name_is_unknown():
     ("ending", "document"),
     [
         ("/vod_streams", {}),
-        ("/vod_streams", {"vod_streams": None}),
-        ("/vod_streams", {"vod_streams": [{"id": "a", "viewing_seconds": 1}]}),
-        ("/vod_streams", {"vod_streams": [{"id": "a", "viewing_bytes": 1}]}),
+        ("/vod_streams", {"rows": 3}),
+        ("/vod_streams", {"stream_targets": []}),
         ("/vod_streams", {"vod_streams": [WATCHED]}),
+        ("/vod_streams", {"vod_streams": [None]}),
+        ("/vod_streams", {"vod_streams": [{"id": None, **WATCHED}]}),
+        ("/vod_streams", {"vod_streams": [{"id": " ", **WATCHED}]}),
         ("/vod_streams", {"vod_streams": [{"id": "a", **WATCHED, "viewing_bytes": -1}]}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", **WATCHED, "viewing_bytes": 0.5}]}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", **WATCHED, "viewing_bytes": "5"}]}),
         ("/vod_streams", {"vod_streams": {}}),
         ("/summary", {}),
+        ("/summary", {"rows": 3}),
         ("/summary", {"summary": {}}),
+        ("/summary", {"summary": {"rows": 3}}),
+        ("/summary", {"summary": {"bytes_in": 3}}),
+        ("/summary", {"summary": [WATCHED]}),
         ("/summary", {"summary": {**WATCHED, "viewing_seconds": 2**53 + 1}}),
+        ("/summary", {"summary": {**WATCHED, "egress_bytes": 0.5}}),
     ],
 )
 def test_what_is_missing_or_impossible_is_refused(ending, document):
@@ -227,9 +251,109 @@ def test_what_is_missing_or_impossible_is_refused(ending, document):
         answer("vod_streams", ending, document)
 
 
-def test_a_missing_amount_is_named_by_its_path():
-    with pytest.raises(SchemaError, match=r"^\$\.vod_streams\[a\]\.viewing_bytes: missing"):
-        answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", "viewing_seconds": 1}]})
+def test_a_fraction_of_a_byte_is_named_by_its_path_and_not_by_its_stream():
+    with pytest.raises(SchemaError, match=r"^\$\.vod_streams\[…\]\.viewing_bytes: "):
+        answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", "viewing_bytes": 0.5}]})
+
+
+@pytest.mark.parametrize("name", ["vod_streams", "transcoders"])
+def test_a_stream_on_two_pages_counts_once_as_the_later_page_has_it(name):
+    """Lists shift while they are read, by key or by number."""
+    amount, measure = {
+        "vod_streams": ("viewing_bytes", "media_stream_delivered_bytes_total"),
+        "transcoders": ("egress_bytes", "media_stream_egress_bytes_total"),
+    }[name]
+    following = {
+        "vod_streams": {"next_page_key": 2},
+        "transcoders": {"page": 1.0, "total_pages": 2.0},
+    }[name]
+    first = [{"id": "a", "name": "A", amount: 3}, {"id": "b", "name": "B", amount: 5}]
+    found = poll(
+        name,
+        {
+            f"/usage/{name}": {name: first, "pagination": following},
+            f"/usage/{name}?2": {name: [{**first[1], amount: 6}, {"id": "c", amount: 7}]},
+            f"/usage/{name}/summary": {"summary": {amount: 16}},
+        },
+    )
+    by_stream = {row.labels[1]: row.amount for row in found.usage if row.measure.name == measure}
+    assert by_stream == {"a": 3, "b": 6, "c": 7}
+    assert len(found.levels) == 3
+
+
+def test_details_of_a_stream_on_two_pages_are_asked_for_and_counted_once():
+    pages = {
+        "/usage/vod_streams": {
+            "vod_streams": [{"id": "a"}, {"id": "b"}],
+            "pagination": {"next_page_key": "k"},
+        },
+        "/usage/vod_streams?k": {"vod_streams": [{"id": "b"}]},
+        "/usage/vod_streams/a": {"vod_stream": {"egress_bytes": 3}},
+        "/usage/vod_streams/b": {"vod_stream": {"egress_bytes": 5}},
+    }
+    found = poll("vod_trends", pages)
+    assert {row.labels: row.amount for row in found.usage} == {("vod", "a"): 3, ("vod", "b"): 5}
+    assert found.requests == 4
+
+
+def test_counts_may_be_written_as_floats_without_a_fraction():
+    item = {"id": "a", "viewing_seconds": 3.25, "viewing_bytes": 22886.0}
+    found = rows(answer("vod_streams", "/vod_streams", {"vod_streams": [item]}))
+    assert found == {
+        ("media_stream_delivered_bytes_total", "vod", "a"): 22886,
+        ("media_stream_viewing_seconds_total", "vod", "a"): 3250,
+    }
+    assert all(type(amount) is int for amount in found.values())
+    summary = {"summary": {"bytes_in": 5.0, "bytes_out": 3e0}}
+    assert rows(answer("real_time_streams", "/summary", summary)) == {
+        ("media_received_bytes_total", "realtime"): 5,
+        ("media_delivered_bytes_total", "realtime"): 3,
+    }
+
+
+@pytest.mark.parametrize("idle", [{}, {"viewing_seconds": None, "viewing_bytes": None}])
+def test_an_idle_stream_without_amounts_is_known_by_name_and_has_no_usage(idle):
+    item = {"id": "a", "name": "A", **idle}
+    found = answer("vod_streams", "/vod_streams", {"vod_streams": [item, {"id": "b", **WATCHED}]})
+    assert {labels[2] for labels in rows(found)} == {"b"}
+    assert ("media_stream_info", "vod", "a", "A", "unknown") in told(found)
+
+
+def test_an_amount_that_is_absent_is_not_zero_beside_one_that_is_told():
+    item = {"id": "a", "viewing_seconds": 1, "viewing_bytes": None}
+    assert rows(answer("vod_streams", "/vod_streams", {"vod_streams": [item]})) == {
+        ("media_stream_viewing_seconds_total", "vod", "a"): 1000
+    }
+
+
+@pytest.mark.parametrize("name", ["vod_streams", "stream_targets", "transcoders"])
+def test_a_list_that_is_null_is_empty(name):
+    found = answer(name, f"/{name}", {name: None, "pagination": None, "limits": None})
+    assert rows(found) == told(found) == {}
+    assert not found.follow
+    assert not answer("vod_trends", "/vod_streams", {"vod_streams": None}).follow
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"),
+    [
+        (
+            {"viewing_seconds": None, "viewing_bytes": 5},
+            {("media_delivered_bytes_total", "vod"): 5},
+        ),
+        ({"egress_bytes": 7}, {("media_egress_bytes_total", "vod"): 7}),
+        ({"viewing_seconds": None}, {}),
+        (None, {}),
+    ],
+)
+def test_a_summary_tells_only_of_amounts_that_it_holds(summary, expected):
+    assert rows(answer("vod_streams", "/summary", {"summary": summary})) == expected
+
+
+def test_a_summary_of_parts_alone_tells_nothing():
+    """Its parts are documented keys, so that the object is the one asked for."""
+    for name, part in (("stream_targets", "zones"), ("transcoders", "configurations")):
+        assert not rows(answer(name, "/summary", {"summary": {part: None}}))
 
 
 # --- Paging ---------------------------------------------------------------------------------------
@@ -319,6 +443,38 @@ def test_a_stream_that_is_gone_is_done_without():
     assert trends.refused(request, NotFoundError()) is None
 
 
+def detail(document):
+    trends = feed("vod_trends")
+    (request,) = trends.requests(ASK)
+    listed = json.dumps({"vod_streams": [{"id": "a"}]}).encode()
+    (one,) = trends.parse(request, listed, ASK).follow
+    return trends.parse(one, json.dumps(document).encode(), ASK)
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        ({"egress_bytes": 5.0, "egress_seconds": None}, {"egress_bytes": 5}),
+        ({"id": "a", "name": "A", "archived": None}, {}),
+        ({"viewing_seconds": None}, {}),
+        (None, {}),
+    ],
+)
+def test_the_details_of_an_idle_stream_may_lack_its_amounts(stream, expected):
+    assert rows(detail({"vod_stream": stream})) == {
+        (f"media_stream_{name}_total", "vod", "a"): amount for name, amount in expected.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"rows": 3}, {"vod_stream": {}}, {"vod_stream": {"rows": 3}}, {"vod_stream": []}],
+)
+def test_details_with_none_of_their_keys_are_refused(document):
+    with pytest.raises((SchemaError, msgspec.ValidationError)):
+        detail(document)
+
+
 # --- The account ----------------------------------------------------------------------------------
 
 
@@ -335,9 +491,39 @@ def test_the_account_is_an_object_or_a_list_under_either_key(key, wrap):
     }
 
 
-def test_an_answer_without_an_account_is_refused():
+@pytest.mark.parametrize("document", [{"limits": LIMITS}, {"rows": 3}, {}])
+def test_an_answer_without_an_account_is_refused(document):
     with pytest.raises(SchemaError, match=r"\$\.account: missing"):
-        answer("account", "/account", {"limits": LIMITS})
+        answer("account", "/account", document)
+
+
+@pytest.mark.parametrize("key", ["account", "accounts"])
+@pytest.mark.parametrize("account", [{}, {"rows": 3}, [{"rows": 3}], {"bytes_in": 3}])
+def test_an_account_with_none_of_its_keys_is_refused(key, account):
+    with pytest.raises(SchemaError, match=r"^\$\.account: none of the documented keys"):
+        answer("account", "/account", {key: account})
+
+
+@pytest.mark.parametrize(
+    ("account", "expected"),
+    [
+        ({"viewing_seconds": 3.5, "viewing_bytes": None}, {"viewing_seconds": 3500}),
+        ({"egress_bytes": 7.0}, {"egress_bytes": 7}),
+        ({"id": "x", "viewing_seconds": None}, {}),
+        ({"id": "x"}, {}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_an_amount_that_the_account_does_not_tell_is_no_row(account, expected):
+    assert rows(answer("account", "/account", {"account": account})) == {
+        (f"media_account_{name}_total",): amount for name, amount in expected.items()
+    }
+
+
+def test_an_account_that_is_null_leaves_the_other_key_to_be_read():
+    found = answer("account", "/account", {"account": None, "accounts": [WATCHED]})
+    assert len(rows(found)) == 2
 
 
 @pytest.mark.parametrize(
@@ -466,16 +652,61 @@ def test_lists_of_viewers_tell_the_kind_of_their_streams(resource, kind):
     ("ending", "document"),
     [
         ("/account", {}),
+        ("/account", {"rows": 3}),
         ("/account", {"account": {}}),
+        ("/account", {"account": {"rows": 3}}),
+        ("/account", {"account": []}),
         ("/account", {"account": {"viewers": -1}}),
-        ("/account", {"account": {"viewers": 1, "countries": [{"code": "US"}]}}),
+        ("/account", {"account": {"viewers": 1.5}}),
+        ("/account", {"account": {"viewers": 1, "countries": [{"rows": 3}]}}),
+        ("/account", {"account": {"viewers": 1, "countries": [{"code": "US", "viewers": 0.5}]}}),
+        ("/live_streams", {"rows": 3}),
         ("/live_streams", {"vod_streams": []}),
-        ("/vod_streams", {"vod_streams": [{"id": "a"}]}),
+        ("/vod_streams", {"vod_streams": [{"viewers": 1}]}),
+        ("/vod_streams", {"vod_streams": [{"id": "a", "viewers": 1.5}]}),
     ],
 )
 def test_viewers_that_are_missing_are_refused(ending, document):
     with pytest.raises((SchemaError, msgspec.ValidationError)):
         answer("viewers", ending, document)
+
+
+@pytest.mark.parametrize(
+    ("account", "expected"),
+    [
+        ({"viewers": None}, {}),
+        ({"viewers": None, "unique_viewers": 3}, {("media_viewers", "all"): 3}),
+        ({"viewers": 3.0, "renditions": None}, {("media_viewers", "all"): 3}),
+        (
+            {"countries": [{"code": "US", "viewers": 4.0}]},
+            {("media_country_viewers", "all", "US"): 4},
+        ),
+        (
+            {"viewers": 1, "devices": [{"name": "TV"}, {"name": "PC", "viewers": None}]},
+            {("media_viewers", "all"): 1},
+        ),
+        ({"id": "x"}, {}),
+        (None, {}),
+    ],
+)
+def test_viewers_that_are_not_told_are_no_sample(account, expected):
+    found = told(answer("viewers", "/account", {"account": account}))
+    assert found == expected
+    assert all(type(viewers) is int for viewers in found.values())
+
+
+@pytest.mark.parametrize(("resource", "kind"), [("live_streams", "live"), ("vod_streams", "vod")])
+def test_lists_of_viewers_may_be_null_or_lack_a_count(resource, kind):
+    assert not told(answer("viewers", f"/{resource}", {resource: None, "limits": None}))
+    listed = [{"id": "a", "viewers": None}, {"id": "b"}, {"id": "c", "viewers": 2.0}]
+    found = answer("viewers", f"/{resource}", {resource: listed})
+    assert told(found) == {("media_stream_viewers", kind, "c"): 2}
+    details = answer("stream_viewers", f"/{resource}", {resource: listed}).follow
+    assert [each.subjects for each in details] == [("a",), ("b",), ("c",)]
+
+
+def test_a_stream_of_which_nothing_is_told_has_no_viewers():
+    assert not told(answer("stream_viewers", "/a", {"vod_stream": None}, streams=("a",)))
 
 
 def test_streams_that_are_not_named_come_from_the_lists_of_viewers():

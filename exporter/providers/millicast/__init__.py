@@ -12,7 +12,7 @@ import msgspec
 
 from exporter.model import BearerToken, Feed, Option, Options, Provider
 from exporter.providers.millicast.now import StorageFeed, ViewersFeed
-from exporter.providers.millicast.series import SERIES
+from exporter.providers.millicast.series import series
 
 
 class _Message(msgspec.Struct):
@@ -41,6 +41,12 @@ class _Millicast:
             "include", "strings", "patterns (* ?) of names to discover; all if none", default=()
         ),
         Option("exclude", "strings", "patterns (* ?) of names not to discover", default=()),
+        Option(
+            "stream_components",
+            "boolean",
+            "break each stream's delivery down into standard, restream and geo cascade",
+            default=False,
+        ),
     )
     feed_names = (
         "account",
@@ -60,7 +66,8 @@ class _Millicast:
                 raise TypeError(f"{key} is a list of strings")
             return value
 
-        every: dict[str, Feed] = {feed.name: feed for feed in SERIES}
+        components = bool(options["stream_components"])
+        every: dict[str, Feed] = {feed.name: feed for feed in series(stream_components=components)}
         every["viewers"] = ViewersFeed(
             discovers=bool(options["discover"]),
             include=strings("include"),

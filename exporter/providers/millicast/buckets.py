@@ -54,11 +54,11 @@ buckets_of = lru_cache(maxsize=64)(Buckets)
 
 
 def filled(
-    series: Mapping[str, T] | Empty | None, buckets: Buckets
+    series: Mapping[str, T | None] | Empty | None, buckets: Buckets
 ) -> Iterator[tuple[int, int, T]]:
-    """Start, width and content of the buckets that were asked for."""
+    """Start, width and content of the buckets that were asked for; null is no content."""
     if isinstance(series, dict):
         for text, content in series.items():
             bucket = buckets[text]
-            if bucket is not None:
+            if bucket is not None and content is not None:
                 yield *bucket, content

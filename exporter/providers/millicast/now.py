@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final
 
 import msgspec
 
 from exporter import measures
-from exporter.errors import PollError
-from exporter.model import Answer, Ask, Level, Measure, Request, Resolution
+from exporter.errors import InvalidRequestError, PollError
+from exporter.model import Answer, Ask, Item, Level, Measure, Request, Resolution
 from exporter.providers.millicast.names import reportable, unreportable
-from exporter.providers.millicast.wire import Stored, Success, Summary
-from exporter.reading import label
+from exporter.providers.millicast.wire import (
+    ANY,
+    STORED,
+    STREAM,
+    SUMMARY,
+    Documented,
+    Stored,
+    Stream,
+    Success,
+    Summary,
+)
+from exporter.reading import label, whole
 
-ITEMS_PER_PAGE: Final = 100
+PAGE_SIZES: Final = (100, 19, 10)
+"""Streams on a page, to be tried in this order. The vendor's reference allows 100, the text of
+one of its errors says "less 20", and 10 is what it gives when it is not asked."""
 
 _STORED = msgspec.json.Decoder(Success[Stored])
 _SUMMARY = msgspec.json.Decoder(Success[Summary])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ViewersFeed:
-    """The monitoring summary: streams that are live, or ended less than an hour ago."""
+    """The monitoring summary: streams that are live, or ended less than an hour ago.
+
+    It remembers the size of page that the vendor has accepted.
+    """
 
     discovers: bool
     include: tuple[str, ...]
@@ -40,49 +55,49 @@ class ViewersFeed:
     settling: int = 0
     needs_streams: bool = False
 
-    def requests(self, ask: Ask) -> Iterable[Request]:
-        return [self._page(1)]
+    _page_size: int = field(default=PAGE_SIZES[0], init=False)
 
-    def _page(self, number: int) -> Request:
-        # By name, because the pages of an order that changes meanwhile overlap and leave gaps.
-        return Request(
-            "/api/monitoring/summary",
-            (
-                ("page", str(number)),
-                ("itemsOnPage", str(ITEMS_PER_PAGE)),
-                ("sortBy", "StreamId"),
-                ("isDescending", "false"),
-            ),
-        )
+    def requests(self, ask: Ask) -> Iterable[Request]:
+        return [_page(1, self._page_size)]
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         summary = _SUMMARY.decode(body).data
-        streams = summary.data or []
-        viewers: dict[str, int] = {}
-        for stream in streams:
-            if stream.live and stream.viewer_count is not None:
-                name = label(stream.stream_name)
-                viewers[name] = viewers.get(name, 0) + stream.viewer_count
-        levels = [
-            Level(measures.VIEWERS, ("live",), sum(viewers.values())),
-            Level(measures.STREAMS_LIVE, ("live",), sum(stream.live for stream in streams)),
-            *(
-                Level(measures.STREAM_VIEWERS, ("live", name), count)
-                for name, count in viewers.items()
-                if self._wanted(name)
-            ),
-        ]
-        found = {stream.stream_name: None for stream in streams if stream.stream_name}
-        wanted = [name for name in found if self._wanted(name)] if self.discovers else []
-        page = int(dict(request.params)["page"])
-        pages = summary.pagination.total_pages if summary.pagination else None
-        more = bool(streams) and (pages is None or page < pages)
+        self._page_size = _size(request)
+        if summary is None or summary.data is msgspec.UNSET:
+            Documented(body).check(SUMMARY, "data")
+            return Answer()
+        streams = [stream for stream in summary.data or () if stream is not None]
+        if any(stream.live is None and stream.stream_name is None for stream in streams):
+            Documented(body).check(STREAM, "data", "data", ANY)
+        names = dict.fromkeys(stream.stream_name for stream in streams if stream.stream_name)
+        wanted = [name for name in names if self._wanted(name)] if self.discovers else []
+        found = [(stream.stream_id, self._levels(stream)) for stream in streams]
         return Answer(
-            levels=levels,
-            follow=[self._page(page + 1)] if more else (),
+            levels=[
+                # Nobody is watching where no row says otherwise.
+                Level(measures.VIEWERS, ("live",), 0),
+                Level(measures.STREAMS_LIVE, ("live",), 0),
+                *(level for stream_id, levels in found if not stream_id for level in levels),
+            ],
+            items=[Item(stream_id, levels=levels) for stream_id, levels in found if stream_id],
+            follow=_next_page(request, summary),
             streams=[name for name in wanted if reportable(name)],
             remarks=unreportable(wanted),
         )
+
+    def _levels(self, stream: Stream) -> tuple[Level, ...]:
+        """What a row says of now; nothing when the stream has ended."""
+        if not stream.live:
+            return ()
+        live = Level(measures.STREAMS_LIVE, ("live",), 1)
+        if stream.viewer_count is None:
+            return (live,)
+        count = whole(stream.viewer_count, path="$.data.data[…].viewerCount")
+        viewers = Level(measures.VIEWERS, ("live",), count)
+        name = label(stream.stream_name)
+        if not self._wanted(name):
+            return live, viewers
+        return live, viewers, Level(measures.STREAM_VIEWERS, ("live", name), count)
 
     def _wanted(self, name: str) -> bool:
         if name in self.streams:
@@ -91,7 +106,37 @@ class ViewersFeed:
         return included and not any(fnmatchcase(name, each) for each in self.exclude)
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        return None
+        """From the beginning, because pages of another size begin elsewhere."""
+        if not isinstance(error, InvalidRequestError):
+            return None
+        smaller = [size for size in PAGE_SIZES if size < _size(request)]
+        return [_page(1, smaller[0])] if smaller else None
+
+
+def _page(number: int, size: int) -> Request:
+    # By name, because the pages of an order that changes meanwhile overlap and leave gaps.
+    return Request(
+        "/api/monitoring/summary",
+        (
+            ("page", str(number)),
+            ("itemsOnPage", str(size)),
+            ("sortBy", "StreamId"),
+            ("isDescending", "false"),
+        ),
+    )
+
+
+def _size(request: Request) -> int:
+    return int(dict(request.params)["itemsOnPage"])
+
+
+def _next_page(request: Request, summary: Summary) -> Sequence[Request]:
+    """An empty page is the last one, whatever the announced number of pages."""
+    page = int(dict(request.params)["page"])
+    pages = summary.pagination.total_pages if summary.pagination else None
+    if not summary.data or (pages is not None and page >= pages):
+        return ()
+    return [_page(page + 1, _size(request))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +154,15 @@ class StorageFeed:
         return [Request("/api/analytics/media/storage/usage")]
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
-        stored = msgspec.structs.asdict(_STORED.decode(body).data)
+        stored = _STORED.decode(body).data
+        sizes = msgspec.structs.asdict(stored) if stored else {}
+        told = {kind: size for kind, size in sizes.items() if size is not None}
+        if not told:
+            Documented(body).check(STORED, "data")
         return Answer(
             levels=[
-                Level(measures.STORED_BYTES, (kind,), size)
-                for kind, size in stored.items()
-                if size is not None
+                Level(measures.STORED_BYTES, (kind,), whole(size, path=f"$.data.{kind}"))
+                for kind, size in told.items()
             ]
         )
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,133 +24,24 @@ from exporter.model import (
     Usage,
     Window,
 )
-from exporter.providers.millicast.buckets import Buckets, buckets_of, filled
+from exporter.providers.millicast.buckets import Buckets, buckets_of
 from exporter.providers.millicast.names import reportable, unreportable
-from exporter.providers.millicast.wire import (
-    AccountGeo,
-    AccountSeries,
-    Map,
-    Moved,
-    StreamSeries,
-    StreamsGeo,
-    Success,
-    Transcoders,
-    Watched,
+from exporter.providers.millicast.rows import (
+    COUNTRY_MEASURES,
+    STREAM_COUNTRY_MEASURES,
+    read_account,
+    read_countries,
+    read_stream_components,
+    read_stream_countries,
+    read_streams,
+    read_transcoders,
 )
-from exporter.reading import Empty, Number, amount, country
+from exporter.providers.millicast.wire import TOTAL, Documented, Moved, Success
+from exporter.reading import whole
 
 NAMES_PER_REQUEST: Final = 10
 
-_ACCOUNT = msgspec.json.Decoder(Success[AccountSeries])
 _TOTAL = msgspec.json.Decoder(Success[Moved])
-_STREAMS = msgspec.json.Decoder(Success[Map[StreamSeries | Empty | None]])
-_COUNTRIES = msgspec.json.Decoder(Success[AccountGeo])
-_STREAM_COUNTRIES = msgspec.json.Decoder(Success[StreamsGeo])
-_TRANSCODERS = msgspec.json.Decoder(Success[Transcoders])
-
-
-def _read_account(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    data = _ACCOUNT.decode(body).data
-    for start, width, moved in filled(data.bandwidth, buckets):
-        yield Usage(measures.RECEIVED_BYTES, ("live",), start, width, moved.bytes_in)
-        yield Usage(measures.DELIVERED_BYTES, ("live",), start, width, moved.bytes_out)
-    components: tuple[tuple[str, Mapping[str, Moved] | Empty | None], ...] = (
-        ("standard", data.standard_stream),
-        ("restream", data.restream),
-        ("geo_cascade", data.geo_cascade),
-    )
-    for component, series in components:
-        labels = (component,)
-        for start, width, moved in filled(series, buckets):
-            yield Usage(measures.COMPONENT_DELIVERED_BYTES, labels, start, width, moved.bytes_out)
-    for start, width, restreamed in filled(data.restream, buckets):
-        spent = amount(restreamed.seconds_used, scale=1000, path="$.data.restream[…].secondsUsed")
-        yield Usage(measures.RESTREAM_SECONDS, (), start, width, spent)
-
-
-def _read_streams(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterator[Usage]:
-    data = _STREAMS.decode(body).data
-    if not isinstance(data, dict):
-        return
-    for name in names:
-        stream = data.get(name)
-        if isinstance(stream, StreamSeries):
-            labels = ("live", name)
-            for start, width, moved in filled(stream.bandwidth, buckets):
-                yield Usage(measures.STREAM_RECEIVED_BYTES, labels, start, width, moved.bytes_in)
-                yield Usage(measures.STREAM_DELIVERED_BYTES, labels, start, width, moved.bytes_out)
-
-
-def _viewing(watched: Watched) -> Number | None:
-    """Seconds watched, of which the specification and its examples name different fields.
-
-    `duration` is taken to be viewing. Where nothing was delivered and nobody began to watch,
-    it can only be publishing, and none of it was viewing.
-    """
-    if watched.view_duration is not None or watched.duration is None:
-        return watched.view_duration
-    nobody_watched = watched.bytes_out == 0 and (watched.views is None or watched.views == 0)
-    return 0 if nobody_watched else watched.duration
-
-
-def _read_geo(
-    series: Map[Map[Watched]],
-    buckets: Buckets,
-    of: tuple[Measure, Measure, Measure, Measure, Measure],
-    *labels: str,
-) -> Iterator[Usage]:
-    received, delivered, viewing_seconds, views, publishes = of
-    for start, width, countries in filled(series, buckets):
-        if not isinstance(countries, dict):
-            continue
-        for name, watched in countries.items():
-            where = ("live", *labels, country(name))
-            yield Usage(received, where, start, width, watched.bytes_in)
-            yield Usage(delivered, where, start, width, watched.bytes_out)
-            viewing = _viewing(watched)
-            if viewing is not None:
-                spent = amount(viewing, scale=1000, path="$.data.geo[…].duration")
-                yield Usage(viewing_seconds, where, start, width, spent)
-            if watched.views is not None:
-                yield Usage(views, where, start, width, watched.views)
-            if watched.publishes is not None:
-                yield Usage(publishes, where, start, width, watched.publishes)
-
-
-_COUNTRY_MEASURES: Final = (
-    measures.COUNTRY_RECEIVED_BYTES,
-    measures.COUNTRY_DELIVERED_BYTES,
-    measures.COUNTRY_VIEWING_SECONDS,
-    measures.COUNTRY_VIEWS,
-    measures.COUNTRY_PUBLISHES,
-)
-_STREAM_COUNTRY_MEASURES: Final = (
-    measures.STREAM_COUNTRY_RECEIVED_BYTES,
-    measures.STREAM_COUNTRY_DELIVERED_BYTES,
-    measures.STREAM_COUNTRY_VIEWING_SECONDS,
-    measures.STREAM_COUNTRY_VIEWS,
-    measures.STREAM_COUNTRY_PUBLISHES,
-)
-
-
-def _read_countries(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    return _read_geo(_COUNTRIES.decode(body).data.geo, buckets, _COUNTRY_MEASURES)
-
-
-def _read_stream_countries(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterator[Usage]:
-    streams = _STREAM_COUNTRIES.decode(body).data.geo
-    if isinstance(streams, dict):
-        for name in names:
-            yield from _read_geo(streams.get(name), buckets, _STREAM_COUNTRY_MEASURES, name)
-
-
-def _read_transcoders(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    for start, width, transcoders in filled(_TRANSCODERS.decode(body).data.transcoder, buckets):
-        for transcoded in transcoders or ():
-            spent = amount(
-                transcoded.minutes_used, scale=60_000, path="$.data.transcoder[…].minutesUsed"
-            )
-            yield Usage(measures.TRANSCODED_SECONDS, (), start, width, spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +74,7 @@ class SeriesFeed:
             for end in (span.window.start, span.window.end)
         )
         params = [("startDate", start), ("stopDate", stop)]
-        if self.read is not _read_transcoders:  # the one series that is always by day
+        if self.read is not read_transcoders:  # the one series that is always by day
             params.append(("resolution", span.step.name.capitalize()))
         params += (("streamNames", name) for name in names)
         return Request(self.path, tuple(params), span, names)
@@ -217,67 +108,100 @@ class AccountFeed(SeriesFeed):
         yield Request("/api/analytics/account/total", params, Span(window, Step.HOUR))
 
     def read_totals(self, request: Request, body: bytes, *, now: int) -> Answer:
-        moved = _TOTAL.decode(body).data
+        moved = _TOTAL.decode(body).data or Moved()
+        if moved.bytes_in is None and moved.bytes_out is None:
+            Documented(body).check(TOTAL, "data")
         if request.span is None:
             raise ValueError(f"{self.name}: a request without a span")
         window = request.span.window
         return Answer(
             usage=[
-                Usage(measure, ("live",), window.start, window.end - window.start, amount)
-                for measure, amount in (
-                    (measures.RECEIVED_BYTES, moved.bytes_in),
-                    (measures.DELIVERED_BYTES, moved.bytes_out),
+                Usage(
+                    measure,
+                    ("live",),
+                    window.start,
+                    window.end - window.start,
+                    whole(count, path=f"$.data.{field}"),
                 )
+                for measure, count, field in (
+                    (measures.RECEIVED_BYTES, moved.bytes_in, "bytesIn"),
+                    (measures.DELIVERED_BYTES, moved.bytes_out, "bytesOut"),
+                )
+                if count is not None
             ]
         )
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsFeed(SeriesFeed):
+    """A breakdown by stream, of which another feed gives the account's own amounts."""
+
+    needs_streams: bool = True
+    parts: tuple[tuple[Measure, Measure], ...] = ()
 
 
 _HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
 _DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)
 _MONTHS = Resolution(Step.MONTH, reach=None, longest=5 * 366 * DAY)
 
-SERIES: Final = (
-    AccountFeed(
-        "account",
-        "/api/analytics/account/series",
-        (
-            measures.RECEIVED_BYTES,
-            measures.DELIVERED_BYTES,
-            measures.COMPONENT_DELIVERED_BYTES,
-            measures.RESTREAM_SECONDS,
-        ),
-        (_HOURS, _DAYS, _MONTHS),
-        _read_account,
+_ACCOUNT = AccountFeed(
+    "account",
+    "/api/analytics/account/series",
+    (
+        measures.RECEIVED_BYTES,
+        measures.DELIVERED_BYTES,
+        measures.COMPONENT_DELIVERED_BYTES,
+        measures.RESTREAM_SECONDS,
     ),
-    SeriesFeed(
-        "streams",
-        "/api/analytics/streams/series",
-        (measures.STREAM_RECEIVED_BYTES, measures.STREAM_DELIVERED_BYTES),
-        (_HOURS,),
-        _read_streams,
-        needs_streams=True,
-    ),
-    SeriesFeed(
-        "countries",
-        "/api/analytics/account/geo_series",
-        _COUNTRY_MEASURES,
-        (_HOURS, _DAYS),
-        _read_countries,
-    ),
-    SeriesFeed(
-        "stream_countries",
-        "/api/analytics/streams/geo_series",
-        _STREAM_COUNTRY_MEASURES,
-        (_HOURS,),
-        _read_stream_countries,
-        needs_streams=True,
-    ),
-    SeriesFeed(
-        "transcoders",
-        "/api/analytics/transcoder/series",
-        (measures.TRANSCODED_SECONDS,),
-        (_DAYS,),
-        _read_transcoders,
-        settling=2 * DAY,  # a day is billed in the course of the next
+    (_HOURS, _DAYS, _MONTHS),
+    read_account,
+)
+_STREAMS = StreamsFeed(
+    "streams",
+    "/api/analytics/streams/series",
+    (measures.STREAM_RECEIVED_BYTES, measures.STREAM_DELIVERED_BYTES),
+    (_HOURS,),
+    read_streams,
+    parts=(
+        (measures.RECEIVED_BYTES, measures.STREAM_RECEIVED_BYTES),
+        (measures.DELIVERED_BYTES, measures.STREAM_DELIVERED_BYTES),
     ),
 )
+_STREAM_COMPONENTS = replace(
+    _STREAMS,
+    measures=(
+        *_STREAMS.measures,
+        measures.STREAM_COMPONENT_DELIVERED_BYTES,
+        measures.STREAM_RESTREAM_SECONDS,
+    ),
+    read=read_stream_components,
+)
+_COUNTRIES = SeriesFeed(
+    "countries",
+    "/api/analytics/account/geo_series",
+    COUNTRY_MEASURES,
+    (_HOURS, _DAYS),
+    read_countries,
+)
+_STREAM_COUNTRIES = StreamsFeed(
+    "stream_countries",
+    "/api/analytics/streams/geo_series",
+    STREAM_COUNTRY_MEASURES,
+    (_HOURS,),
+    read_stream_countries,
+    parts=tuple(zip(COUNTRY_MEASURES, STREAM_COUNTRY_MEASURES, strict=True)),
+)
+_TRANSCODERS = SeriesFeed(
+    "transcoders",
+    "/api/analytics/transcoder/series",
+    (measures.TRANSCODED_SECONDS,),
+    (_DAYS,),
+    read_transcoders,
+    settling=2 * DAY,  # a day is billed in the course of the next
+)
+
+
+def series(*, stream_components: bool) -> tuple[SeriesFeed, ...]:
+    """Every feed of a series; `stream_components` makes `streams` tell what its bytes went into."""
+    streams = _STREAM_COMPONENTS if stream_components else _STREAMS
+    return _ACCOUNT, streams, _COUNTRIES, _STREAM_COUNTRIES, _TRANSCODERS

@@ -1,13 +1,20 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
-"""What Millicast sends, as far as it is read."""
+"""What Millicast sends, as far as it is read.
+
+The vendor's schemas require no field of `data`: an amount may be null or left out. An answer or
+an object with members, none of which is documented for it, is refused by `Documented`.
+"""
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from collections.abc import Collection, Iterator, Sequence
+from functools import cached_property
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from exporter.reading import Empty, Number, Whole
+from exporter.errors import SchemaError
+from exporter.reading import Count, Empty, Number
 
 T = TypeVar("T")
 Map = dict[str, T] | Empty | None
@@ -16,69 +23,138 @@ Map = dict[str, T] | Empty | None
 
 class Success(msgspec.Struct, Generic[T]):
     status: Literal["success"]
-    data: T
+    data: T | None
 
 
-class Moved(msgspec.Struct, rename="camel"):
-    bytes_in: Whole
-    bytes_out: Whole
+class Moved(msgspec.Struct, rename="camel", gc=False):
+    bytes_in: Count | None = None
+    bytes_out: Count | None = None
 
 
-class Restreamed(Moved, rename="camel"):
-    seconds_used: Number
+class Restreamed(Moved, rename="camel", gc=False):
+    seconds_used: Number | None = None
 
 
-class Watched(Moved, rename="camel"):
+class Watched(Moved, rename="camel", gc=False):
     duration: Number | None = None
     view_duration: Number | None = None
-    publishes: Whole | None = None
-    views: Whole | None = None
+    publishes: Count | None = None
+    views: Count | None = None
 
 
-class StreamSeries(msgspec.Struct):
-    bandwidth: Map[Moved] = None
+class StreamBandwidth(msgspec.Struct):
+    bandwidth: Map[Moved | None] = None
 
 
-class AccountSeries(msgspec.Struct, rename="camel"):
-    bandwidth: Map[Moved]
-    standard_stream: Map[Moved] = None
-    restream: Map[Restreamed] = None
-    geo_cascade: Map[Moved] = None
+class BandwidthSeries(StreamBandwidth, rename="camel"):
+    standard_stream: Map[Moved | None] = None
+    restream: Map[Restreamed | None] = None
+    geo_cascade: Map[Moved | None] = None
 
 
 class AccountGeo(msgspec.Struct):
-    geo: Map[Map[Watched]]
+    geo: Map[Map[Watched | None]] = None
 
 
 class StreamsGeo(msgspec.Struct):
-    geo: Map[Map[Map[Watched]]]
+    geo: Map[Map[Map[Watched | None]]] = None
 
 
 class Transcoded(msgspec.Struct, rename="camel"):
-    minutes_used: Number
+    minutes_used: Number | None = None
 
 
 class Transcoders(msgspec.Struct):
-    transcoder: Map[list[Transcoded] | None]
+    transcoder: Map[list[Transcoded | None] | None] = None
 
 
 class Stored(msgspec.Struct):
-    recordings: Whole | None = None
-    clips: Whole | None = None
-    timelines: Whole | None = None
-    vod: Whole | None = None
+    recordings: Count | None = None
+    clips: Count | None = None
+    timelines: Count | None = None
+    vod: Count | None = None
 
 
 class Stream(msgspec.Struct, rename="camel"):
-    live: bool
+    live: bool | None = None
+    stream_id: str | None = None
     stream_name: str | None = None
-    viewer_count: Whole | None = None
+    viewer_count: Count | None = None
 
 
 class Pagination(msgspec.Struct, rename="camel"):
-    total_pages: int | None = None
+    total_pages: Count | None = None
 
 
 class Summary(msgspec.Struct):
-    data: list[Stream] | None
+    data: list[Stream | None] | msgspec.UnsetType | None = msgspec.UNSET
     pagination: Pagination | None = None
+
+
+MOVED: Final = frozenset({"bytesIn", "bytesOut"})
+RESTREAMED: Final = MOVED | {"secondsUsed"}
+WATCHED: Final = MOVED | {"duration", "viewDuration", "publishDuration", "views", "publishes"}
+SERIES: Final = frozenset({"bandwidth", "standardStream", "restream", "geoCascade"})
+TOTAL: Final = MOVED | {"standardStream", "restream", "geoCascade"}
+GEO: Final = frozenset({"geo"})
+TRANSCODERS: Final = frozenset({"transcoder"})
+TRANSCODED: Final = frozenset({"transcoderId", "minutesUsed"})
+STORED: Final = frozenset({"totalBytes", "recordings", "clips", "timelines", "vod"})
+SUMMARY: Final = frozenset({"data", "pagination"})
+STREAM: Final = frozenset(
+    {
+        "streamId",
+        "streamName",
+        "clusterId",
+        "clusters",
+        "secureStream",
+        "isRecordingAllowed",
+        "multisource",
+        "live",
+        "startTime",
+        "endTime",
+        "viewerCount",
+    }
+)
+
+ANY: Final = None
+Where: TypeAlias = Sequence[str | Collection[str] | None]
+"""Steps from the top of an answer: a documented key, some of the names of a map, or ANY member."""
+
+
+class Documented:
+    """Tells, of an answer whose objects say nothing that is read, whether they say anything else.
+
+    The typed decoder does not keep the keys that it skips. Here the body is decoded without types,
+    once, and only when a reader found an object without any amount.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @cached_property
+    def _answer(self) -> object:
+        return msgspec.json.decode(self._body)
+
+    def check(self, keys: frozenset[str], *where: str | Collection[str] | None) -> None:
+        """Raise SchemaError when an object at `where` has members, but none of `keys`."""
+        for found in _at(self._answer, where):
+            if isinstance(found, dict) and found and keys.isdisjoint(found):
+                steps = ("." + step if isinstance(step, str) else "[…]" for step in where)
+                expected = ", ".join(sorted(keys))
+                raise SchemaError(f"${''.join(steps)}: an object with none of: {expected}")
+
+
+def _at(value: object, where: Where) -> Iterator[object]:
+    """What there is at `where` below `value`."""
+    if not where:
+        yield value
+        return
+    step, *rest = where
+    if isinstance(value, dict):
+        names = value if step is ANY else {step} if isinstance(step, str) else step
+        members = [value[name] for name in names if name in value]
+    else:
+        members = value if isinstance(value, list) and step is ANY else []
+    for member in members:
+        yield from _at(member, rest)

@@ -8,7 +8,7 @@ from typing import Final
 from exporter.errors import SchemaError
 from exporter.model import Request, Span, Window
 from exporter.providers.wowza.wire import Limits, Pagination
-from exporter.reading import instant
+from exporter.reading import instant, whole
 
 PER_PAGE: Final = ("per_page", "1000")
 
@@ -65,7 +65,7 @@ def next_page(request: Request, pagination: Pagination | None, items: int) -> Re
         params["next_page_key"] = str(key)
     elif pagination.page is not None and pagination.total_pages is not None:
         page = int(params.get("page", "1"))
-        if page >= pagination.total_pages:
+        if page >= whole(pagination.total_pages, path="$.pagination.total_pages"):
             return None
         params["page"] = str(page + 1)
     else:

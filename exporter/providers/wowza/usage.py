@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exporter import measures
 from exporter.errors import NotFoundError, PollError, SchemaError
@@ -16,6 +17,7 @@ from exporter.model import (
     HOUR,
     Answer,
     Ask,
+    Item,
     Level,
     Measure,
     Request,
@@ -26,8 +28,17 @@ from exporter.model import (
     Window,
 )
 from exporter.providers.wowza.asking import PER_PAGE, between, check, next_page, window
-from exporter.providers.wowza.wire import Account, Amounts, Detail, Item, Listing, Summary
-from exporter.reading import amount, label
+from exporter.providers.wowza.wire import (
+    Account,
+    Amounts,
+    Detail,
+    Listing,
+    Row,
+    Summary,
+    Total,
+    documented,
+)
+from exporter.reading import amount, label, whole
 
 RESOLUTIONS: Final = (
     # So far that the daily look back at 48 hours, which may begin within a day, stays in hours.
@@ -52,18 +63,18 @@ class Amount:
     total: Measure
     stream: Measure
 
-    def optional(self, amounts: Amounts, path: str) -> int | None:
+    def read(self, amounts: Amounts, path: str) -> int | None:
+        """What `amounts` tells; None where it is null or absent, for that is not zero."""
         for name in self.fields:
-            value: int | float | None = getattr(amounts, name)
-            if value is not None:
-                return amount(value, scale=self.total.resolution, path=f"{path}.{name}")
+            value: int | float | UnsetType | None = getattr(amounts, name)
+            if value is not None and value is not UNSET:
+                return self._parts(value, f"{path}.{name}")
         return None
 
-    def required(self, amounts: Amounts, path: str) -> int:
-        value = self.optional(amounts, path)
-        if value is None:
-            raise SchemaError(f"{path}.{self.fields[0]}: missing")
-        return value
+    def _parts(self, value: int | float, path: str) -> int:
+        if self.total.resolution == 1:
+            return whole(value, path=path)
+        return amount(value, scale=self.total.resolution, path=path)
 
 
 _DELIVERED = Amount(
@@ -80,6 +91,14 @@ _EGRESS_SECONDS = Amount(
 )
 _RECEIVED = Amount(("bytes_in",), measures.RECEIVED_BYTES, measures.STREAM_RECEIVED_BYTES)
 _SENT = Amount(("bytes_out",), measures.DELIVERED_BYTES, measures.STREAM_DELIVERED_BYTES)
+
+
+def _keys(*amounts: Amount) -> tuple[str, ...]:
+    return tuple(field for amount in amounts for field in amount.fields)
+
+
+_OF_THE_ACCOUNT: Final = ("id", *_keys(_DELIVERED, _WATCHED, _EGRESS_BYTES, _EGRESS_SECONDS))
+_OF_A_STREAM: Final = (*_OF_THE_ACCOUNT, "name", "archived")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +139,20 @@ class _WindowFeed:
         return None
 
 
-def _usage(window: Window, measure: Measure, labels: tuple[str, ...], value: int) -> Usage:
-    return Usage(measure, labels, window.start, window.end - window.start, value)
+def _usage(
+    window: Window,
+    amounts: Amounts,
+    measures: Iterable[tuple[Amount, Measure]],
+    labels: tuple[str, ...],
+    path: str,
+) -> list[Usage]:
+    """What `amounts` tells of the window; nothing of an amount that is null or absent."""
+    width = window.end - window.start
+    return [
+        Usage(measure, labels, window.start, width, value)
+        for each, measure in measures
+        if (value := each.read(amounts, path)) is not None
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,43 +196,47 @@ class ListFeed(_WindowFeed):
             return self._summary(request, body, ask)
         listing = _LISTING.decode(body)
         check(window(request), listing.limits, now=ask.now)
-        items = _items(listing, self.name)
-        usage: list[Usage] = []
-        infos: list[Level] = []
-        for item in items:
-            stream = label(item.id)
-            path = f"$.{self.name}[{stream}]"
-            usage += self._amounts(request, item, path, stream)
-            archived = "unknown" if item.archived is None else str(item.archived).lower()
-            about = (self.resource.kind, stream, label(item.name), archived)
-            infos.append(Level(measures.STREAM_INFO, about, 1, merge="greatest"))
-        following = next_page(request, listing.pagination, len(items))
-        return Answer(usage=usage, levels=infos, follow=[following] if following else ())
+        rows = _rows(listing, self.name)
+        following = next_page(request, listing.pagination, len(rows))
+        return Answer(
+            items=[self._item(window(request), row) for row in rows],
+            follow=[following] if following else (),
+        )
+
+    def _item(self, asked: Window, row: Row) -> Item:
+        """One stream, which may stand on two pages of a list that shifts while it is read."""
+        kind, stream = self.resource.kind, label(row.id)
+        archived = "unknown" if row.archived is None else str(row.archived).lower()
+        about = (kind, stream, label(row.name), archived)
+        streams = ((each, each.stream) for each in self.resource.amounts)
+        usage = _usage(asked, row, streams, (kind, stream), f"$.{self.name}[…]")
+        info = Level(measures.STREAM_INFO, about, 1, merge="greatest")
+        return Item(stream, usage=tuple(usage), levels=(info,))
 
     def _summary(self, request: Request, body: bytes, ask: Ask) -> Answer:
         answer = _SUMMARY.decode(body)
-        check(window(request), answer.limits, answer.summary.limits, now=ask.now)
-        return Answer(usage=list(self._amounts(request, answer.summary, "$.summary")))
+        amounts, summary = self._summed(request), answer.summary
+        if summary is None:
+            return Answer()
+        documented(summary, (*_keys(*amounts), "zones", "configurations"), "$.summary")
+        check(window(request), answer.limits, summary.limits, now=ask.now)
+        totals = ((each, each.total) for each in amounts)
+        labels = (self.resource.kind,)
+        return Answer(usage=_usage(window(request), summary, totals, labels, "$.summary"))
 
-    def _amounts(
-        self, request: Request, amounts: Amounts, path: str, *stream: str
-    ) -> Iterator[Usage]:
-        egress_alone = request.path.endswith("/egress/summary")
-        for each in () if egress_alone else self.resource.amounts:
-            value = each.required(amounts, path)
-            measure = each.stream if stream else each.total
-            yield _usage(window(request), measure, (self.resource.kind, *stream), value)
-        for each in () if stream else self.resource.summary_only:
-            optional = each.optional(amounts, path)
-            if optional is not None:
-                yield _usage(window(request), each.total, (self.resource.kind,), optional)
+    def _summed(self, request: Request) -> tuple[Amount, ...]:
+        """What there is in the summary that was asked for."""
+        if request.path.endswith("/egress/summary"):
+            return self.resource.summary_only
+        return (*self.resource.amounts, *self.resource.summary_only)
 
 
-def _items(listing: Listing, name: str) -> list[Item]:
-    items: list[Item] | None = getattr(listing, name)
-    if items is None:
+def _rows(listing: Listing, name: str) -> list[Row]:
+    """The list of this name; one that is null is empty."""
+    rows: list[Row] | UnsetType | None = getattr(listing, name)
+    if rows is UNSET:
         raise SchemaError(f"$.{name}: missing")
-    return items
+    return rows or []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,34 +254,29 @@ class TrendsFeed(_WindowFeed):
             return self._detail(request, body, ask)
         listing = _LISTING.decode(body)
         check(window(request), listing.limits, now=ask.now)
-        items = _items(listing, "vod_streams")
-        following = next_page(request, listing.pagination, len(items))
+        rows = _rows(listing, "vod_streams")
+        following = next_page(request, listing.pagination, len(rows))
         details = [
             Request(
-                f"{self.root}/usage/vod_streams/{quote(label(item.id), safe='')}",
+                f"{self.root}/usage/vod_streams/{quote(label(row.id), safe='')}",
                 request.params[:2],  # from and to, without the paging
                 request.span,
-                (label(item.id),),
+                (label(row.id),),
             )
-            for item in items
+            for row in rows
         ]
         return Answer(follow=[*details, following] if following else details)
 
     def _detail(self, request: Request, body: bytes, ask: Ask) -> Answer:
         answer = _DETAIL.decode(body)
-        check(window(request), answer.limits, answer.vod_stream.limits, now=ask.now)
+        stream = answer.vod_stream
+        if stream is None:
+            return Answer()
+        documented(stream, _OF_A_STREAM, "$.vod_stream")
+        check(window(request), answer.limits, stream.limits, now=ask.now)
+        egress = ((each, each.stream) for each in (_EGRESS_BYTES, _EGRESS_SECONDS))
         labels = ("vod", *request.subjects)
-        amounts = (
-            (each.stream, each.optional(answer.vod_stream, "$.vod_stream"))
-            for each in (_EGRESS_BYTES, _EGRESS_SECONDS)
-        )
-        return Answer(
-            usage=[
-                _usage(window(request), measure, labels, value)
-                for measure, value in amounts
-                if value is not None
-            ]
-        )
+        return Answer(usage=_usage(window(request), stream, egress, labels, "$.vod_stream"))
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
         """A stream may be gone since it was listed."""
@@ -284,17 +314,11 @@ class AccountFeed:
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         answer = _ACCOUNT.decode(body)
-        found = answer.account if answer.account is not None else answer.accounts
-        if found is None:
-            raise SchemaError("$.account: missing")
         usage: list[Usage] = []
-        for account in found if isinstance(found, list) else [found]:
+        for account in _accounts(answer):
+            documented(account, _OF_THE_ACCOUNT, "$.account")
             check(window(request), answer.limits, account.limits, now=ask.now)
-            for each, measure in _ACCOUNT_AMOUNTS:
-                read = each.required if each in (_DELIVERED, _WATCHED) else each.optional
-                value = read(account, "$.account")
-                if value is not None:
-                    usage.append(_usage(window(request), measure, (), value))
+            usage += _usage(window(request), account, _ACCOUNT_AMOUNTS, (), "$.account")
         self.route = request.path.rpartition("/")[2]
         return Answer(usage=usage)
 
@@ -305,3 +329,15 @@ class AccountFeed:
         before, _, route = request.path.rpartition("/")
         other = "accounts" if route == "account" else "account"
         return [Request(f"{before}/{other}", request.params, request.span, (route,))]
+
+
+def _accounts(answer: Account) -> Sequence[Total]:
+    """The objects under whichever of the two keys there is; none where it is null."""
+    if answer.account is UNSET and answer.accounts is UNSET:
+        raise SchemaError("$.account: missing")
+    for found in (answer.account, answer.accounts):
+        if isinstance(found, Total):
+            return [found]
+        if isinstance(found, list):
+            return found
+    return []

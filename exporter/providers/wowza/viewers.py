@@ -8,12 +8,13 @@ from typing import Final
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from exporter import measures
 from exporter.errors import NotFoundError, PollError, SchemaError
 from exporter.model import Answer, Ask, Level, Measure, Request, Resolution
-from exporter.providers.wowza.wire import Audience, Audiences, Share, TopStreams
-from exporter.reading import country, label
+from exporter.providers.wowza.wire import Audience, Audiences, Share, TopStreams, documented
+from exporter.reading import country, label, whole
 
 _AUDIENCES = msgspec.json.Decoder(Audiences)
 _TOP_STREAMS = msgspec.json.Decoder(TopStreams)
@@ -22,44 +23,63 @@ KINDS: Final = {"vod_streams": "vod", "live_streams": "live", "stream_targets": 
 """What the parts of a path stand for."""
 
 
-def _count(of: Audience | Share, path: str) -> int:
-    count = of.viewers if of.viewers is not None else of.unique_viewers
-    if count is None:
-        raise SchemaError(f"{path}.viewers: missing")
-    return count
+def _count(of: Audience | Share, path: str) -> int | None:
+    """Viewers; None where they are null or absent."""
+    for name in ("viewers", "unique_viewers"):
+        value: int | float | UnsetType | None = getattr(of, name)
+        if value is not None and value is not UNSET:
+            return whole(value, path=f"{path}.{name}")
+    return None
+
+
+def _total(of: Audience, measure: Measure, *labels: str, path: str) -> Iterator[Level]:
+    viewers = _count(of, path)
+    if viewers is not None:
+        yield Level(measure, labels, viewers, merge="greatest")
 
 
 def _breakdown(
-    shares: Sequence[Share] | None, measure: Measure, *labels: str, path: str
+    shares: Sequence[Share] | UnsetType | None, measure: Measure, *labels: str, path: str
 ) -> Iterator[Level]:
     """Shares of one answer are disjoint, so those with the same label are added up."""
     counts: dict[str, int] = {}
     for share in shares or ():
-        key = label(share.name) if share.code is None else country(share.code)
-        if measure.labels[-1] == "country":
-            key = country(key)
-        counts[key] = counts.get(key, 0) + _count(share, path)
+        documented(share, Share.__struct_fields__, f"{path}[…]")
+        count = _count(share, f"{path}[…]")
+        if count is not None:
+            key = _label(share, measure)
+            counts[key] = counts.get(key, 0) + count
     for key, count in counts.items():
         yield Level(measure, (*labels, key), count, merge="greatest")
 
 
-def _audience(body: bytes) -> Audience:
-    """The one object that the answer is about, whatever its key."""
-    answer = _AUDIENCES.decode(body)
-    found = answer.account or answer.vod_stream or answer.live_stream or answer.stream_target
-    if found is None:
-        raise SchemaError("$: neither an account nor a stream")
-    return found
+def _label(share: Share, measure: Measure) -> str:
+    if share.code:
+        return country(share.code)
+    name = label(None if share.name is UNSET else share.name)
+    return country(name) if measure.labels[-1] == "country" else name
 
 
-def _top_streams(kind: str, body: bytes) -> Iterator[tuple[str, int]]:
+def _audience(body: bytes) -> Audience | None:
+    """The one object that the answer is about, whatever its key; None where that is null."""
+    answer = documented(_AUDIENCES.decode(body), Audiences.__struct_fields__, "$")
+    for key in Audiences.__struct_fields__:
+        found: Audience | UnsetType | None = getattr(answer, key)
+        if found:
+            return documented(found, Audience.__struct_fields__, f"$.{key}")
+    return None
+
+
+def _top_streams(kind: str, body: bytes) -> Iterator[tuple[str, int | None]]:
     """Ids and viewers of the (at most 100) streams watched most."""
     answer = _TOP_STREAMS.decode(body)
     streams = answer.vod_streams if kind == "vod" else answer.live_streams
-    if streams is None:
+    if streams is UNSET:
         raise SchemaError(f"$.{kind}_streams: missing")
-    for stream in streams:
-        yield label(stream.id), stream.viewers
+    for stream in streams or ():
+        viewers = stream.viewers
+        path = f"$.{kind}_streams[…].viewers"
+        yield label(stream.id), None if viewers is None else whole(viewers, path=path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +128,15 @@ class ViewersFeed(_NowFeed):
                 levels=[
                     Level(measures.STREAM_VIEWERS, (kind, stream), viewers, merge="greatest")
                     for stream, viewers in _top_streams(kind, body)
+                    if viewers is not None
                 ]
             )
         account = _audience(body)
-        viewers = _count(account, "$.account")
+        if account is None:
+            return Answer()
         return Answer(
             levels=[
-                Level(measures.VIEWERS, ("all",), viewers, merge="greatest"),
+                *_total(account, measures.VIEWERS, "all", path="$.account"),
                 *_breakdown(
                     account.countries, measures.COUNTRY_VIEWERS, "all", path="$.account.countries"
                 ),
@@ -179,10 +201,12 @@ class StreamViewersFeed(_NowFeed):
             return Answer(follow=[self._detail(resource, stream) for stream in streams])
         labels = (KINDS[resource], *request.subjects)
         audience = _audience(body)
-        viewers = Level(measures.STREAM_VIEWERS, labels, _count(audience, "$"), merge="greatest")
+        if audience is None:
+            return Answer()
+        viewers = _total(audience, measures.STREAM_VIEWERS, *labels, path="$")
         return Answer(
             levels=[
-                *(() if self.analytics else (viewers,)),
+                *(() if self.analytics else viewers),
                 *_breakdown(
                     audience.countries,
                     measures.STREAM_COUNTRY_VIEWERS,

@@ -1,14 +1,36 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
 """What Wowza Video sends, as far as it is read.
 
-The vendor's schemas call lists objects and ids numbers; shapes are taken from its examples.
+The vendor's schemas call lists objects and ids numbers; shapes are taken from its examples. No
+key is required by them but an id in a list: null is a value that is not told, and an object in
+which every key is UNSET is not the one that was asked for.
 """
 
 from __future__ import annotations
 
-import msgspec
+from collections.abc import Iterable
+from typing import Annotated, TypeAlias, TypeVar
 
-from exporter.reading import Number, Whole
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from exporter.errors import SchemaError
+from exporter.reading import Count, Number
+
+Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\S")] | int
+Counted: TypeAlias = Count | UnsetType | None
+Measured: TypeAlias = Number | UnsetType | None
+Unread: TypeAlias = object
+"""A key that is not read, but tells that the object is the documented one."""
+
+Found = TypeVar("Found", bound=msgspec.Struct)
+
+
+def documented(found: Found, keys: Iterable[str], path: str) -> Found:
+    """`found` itself, if it has one of `keys`, be it null; else SchemaError."""
+    if all(getattr(found, key) is UNSET for key in keys):
+        raise SchemaError(f"{path}: none of the documented keys")
+    return found
 
 
 class Limits(msgspec.Struct, rename={"from_": "from"}):
@@ -18,87 +40,98 @@ class Limits(msgspec.Struct, rename={"from_": "from"}):
 
 class Pagination(msgspec.Struct):
     next_page_key: str | int | None = None
-    page: int | None = None
-    total_pages: int | None = None
+    page: Count | None = None
+    total_pages: Count | None = None
 
 
-class Amounts(msgspec.Struct):
+class Amounts(msgspec.Struct, kw_only=True):
     """Every amount of every resource; `viewing_time` and `bytes` are the names before 1.8."""
 
-    viewing_seconds: Number | None = None
-    viewing_time: Number | None = None
-    viewing_bytes: Whole | None = None
-    bytes: Whole | None = None
-    bytes_in: Whole | None = None
-    bytes_out: Whole | None = None
-    egress_seconds: Number | None = None
-    egress_bytes: Whole | None = None
-    limits: Limits | None = None
+    viewing_seconds: Measured = UNSET
+    viewing_time: Measured = UNSET
+    viewing_bytes: Counted = UNSET
+    bytes: Counted = UNSET
+    bytes_in: Counted = UNSET
+    bytes_out: Counted = UNSET
+    egress_seconds: Measured = UNSET
+    egress_bytes: Counted = UNSET
 
 
-class Item(Amounts, kw_only=True):
-    id: str | int
+class Row(Amounts, kw_only=True):
+    id: Id
     name: str | int | None = None
     archived: bool | None = None
 
 
+class Total(Amounts, kw_only=True):
+    """A summary, the details of one stream, or the account."""
+
+    id: Unread = UNSET
+    name: Unread = UNSET
+    archived: Unread = UNSET
+    zones: Unread = UNSET
+    configurations: Unread = UNSET
+    limits: Limits | None = None
+
+
 class Listing(msgspec.Struct):
-    vod_streams: list[Item] | None = None
-    stream_targets: list[Item] | None = None
-    transcoders: list[Item] | None = None
-    real_time_streams: list[Item] | None = None
+    vod_streams: list[Row] | UnsetType | None = UNSET
+    stream_targets: list[Row] | UnsetType | None = UNSET
+    transcoders: list[Row] | UnsetType | None = UNSET
+    real_time_streams: list[Row] | UnsetType | None = UNSET
     pagination: Pagination | None = None
     limits: Limits | None = None
 
 
 class Summary(msgspec.Struct):
-    summary: Amounts
+    summary: Total | None
     limits: Limits | None = None
 
 
 class Detail(msgspec.Struct):
-    vod_stream: Amounts
+    vod_stream: Total | None
     limits: Limits | None = None
 
 
 class Account(msgspec.Struct):
-    account: Amounts | list[Amounts] | None = None
-    accounts: Amounts | list[Amounts] | None = None
+    account: Total | list[Total] | UnsetType | None = UNSET
+    accounts: Total | list[Total] | UnsetType | None = UNSET
     limits: Limits | None = None
 
 
 class Share(msgspec.Struct):
     """`unique_viewers` is the name before 1.11."""
 
-    code: str | None = None
-    name: str | int | None = None
-    viewers: Whole | None = None
-    unique_viewers: Whole | None = None
+    code: str | UnsetType | None = UNSET
+    name: str | int | UnsetType | None = UNSET
+    viewers: Counted = UNSET
+    unique_viewers: Counted = UNSET
 
 
 class Audience(msgspec.Struct):
-    viewers: Whole | None = None
-    unique_viewers: Whole | None = None
-    countries: list[Share] | None = None
-    renditions: list[Share] | None = None
-    devices: list[Share] | None = None
+    id: Unread = UNSET
+    viewers: Counted = UNSET
+    unique_viewers: Counted = UNSET
+    countries: list[Share] | UnsetType | None = UNSET
+    renditions: list[Share] | UnsetType | None = UNSET
+    devices: list[Share] | UnsetType | None = UNSET
 
 
 class Audiences(msgspec.Struct):
-    account: Audience | None = None
-    live_stream: Audience | None = None
-    vod_stream: Audience | None = None
-    stream_target: Audience | None = None
+    account: Audience | UnsetType | None = UNSET
+    live_stream: Audience | UnsetType | None = UNSET
+    vod_stream: Audience | UnsetType | None = UNSET
+    stream_target: Audience | UnsetType | None = UNSET
 
 
 class Watched(msgspec.Struct, kw_only=True):
-    id: str | int
-    viewers: Whole
+    id: Id
+    viewers: Count | None = None
 
 
 class TopStreams(msgspec.Struct):
-    live_streams: list[Watched] | None = None
-    vod_streams: list[Watched] | None = None
+    live_streams: list[Watched] | UnsetType | None = UNSET
+    vod_streams: list[Watched] | UnsetType | None = UNSET
 
 
 class Meta(msgspec.Struct):
