@@ -36,6 +36,7 @@ from exporter.own_metrics import LEDGER_REASON
 from exporter.progress import Progress
 from exporter.schedule import next_tick
 from exporter.status import AccountStatus
+from exporter.sharing import FIRST_SECONDS
 from exporter.telemetry import AccountTelemetry
 from exporter.turns import Turns
 
@@ -211,7 +212,13 @@ class Collector:
                 raise AuthError("the credential was rejected in this poll; not asked again")
             return await get(request, feed)
 
-        round_ = Round(get, concurrency=self._polling.concurrency, last=self._rejected)
+        names = {progress.feed.name for progress in self._progress}
+        round_ = Round(
+            get,
+            concurrency=self._polling.concurrency,
+            last=self._rejected if names - self._rejected else (),
+            first_seconds=min(FIRST_SECONDS, self._polling.cadence_seconds / 10),
+        )
         loop = asyncio.get_running_loop()
         self._done = {progress.feed.name: loop.create_future() for progress in self._progress}
         try:
@@ -222,7 +229,6 @@ class Collector:
                     for progress in self._progress
                 ]
             succeeded = [task.result() for task in tasks]
-            self._rejected = round_.rejected
             limited = self._note_limit()
             self._journal.polled(
                 feeds=len(succeeded),
@@ -239,6 +245,7 @@ class Collector:
             await self._estimate()
             return all(succeeded)
         finally:
+            self._rejected = round_.rejected
             self._polling_now = False
             self.beat = clock()
 

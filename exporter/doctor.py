@@ -82,6 +82,7 @@ async def examine(
         timeout_seconds=polling.timeout_seconds,
         concurrency=polling.concurrency,
         cadence_seconds=polling.cadence_seconds,
+        requests_per_second=polling.requests_per_second,
         observe=_Quiet(),
         transport=transport,
         now=clock,

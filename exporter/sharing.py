@@ -86,7 +86,7 @@ class _Acceptance:
         if feed not in self._last:
             await self._first.turn()
             return
-        if not self._first_of_last.made:
+        if not self._first_of_last.made:  # else somebody has waited long enough already
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._first_seconds):
                     await self._first.over.wait()

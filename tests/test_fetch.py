@@ -514,7 +514,7 @@ async def test_the_first_error_ends_the_other_requests_at_once():
     vendor = Vendor(a=asyncio.Event(), b=NetworkError("gone"), c=asyncio.Event())
     paths = ("a", "b", "c", *(f"more-{number}" for number in range(100)))
     with pytest.raises(NetworkError):
-        await fetch(SomeFeed(first=requests(*paths)), vendor, concurrency=3)
+        await fetch(SomeFeed(first=requests(*paths)), vendor, concurrency=3, first_seconds=0)
     assert sorted(vendor.cancelled) == ["/a", "/c"]
     assert vendor.paths == ["/a", "/b", "/c"]
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -553,7 +553,7 @@ async def test_an_error_is_shared_like_an_answer():
 async def test_a_feed_that_fails_leaves_a_request_alone_that_another_feed_waits_for():
     answered = asyncio.Event()
     vendor = Vendor(shared=answered, bad=NetworkError("gone"))
-    polls = Round(vendor.get)
+    polls = Round(vendor.get, first_seconds=0)
     failing = SomeFeed(name="failing", first=requests("shared", "later", "bad"))
     healthy = SomeFeed(name="healthy", first=requests("shared"))
     failed = asyncio.create_task(polls.fetch(failing, [ASK]))

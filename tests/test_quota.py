@@ -97,7 +97,7 @@ async def test_a_first_poll_beyond_the_quota_begins_with_less_history(
     simulation = simulate(tmp_path / "limited", DAY)
     async with simulation.running():
         Quota(simulation, 20)
-        outcomes = []
+        outcomes: list[bool] = []
         while not any(outcomes):
             assert len(outcomes) < 4
             outcomes.append(await simulation.poll())

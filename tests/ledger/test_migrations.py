@@ -85,10 +85,9 @@ def test_what_an_older_version_counted_is_not_counted_again(connection, monkeypa
     for account, provider in enumerate(("dolby_media", "livepeer", "millicast"), 1):
         connection.execute("INSERT INTO account VALUES (?, ?, 'a')", (account, provider))
     feeds = ((1, 1, "jobs"), (2, 2, "creators"), (3, 2, "public_totals"), (4, 3, "streams"))
-    for feed in feeds:
-        connection.execute(
-            "INSERT INTO feed (id, account, name, polled_at) VALUES (?, ?, ?, 900)", feed
-        )
+    connection.executemany(
+        "INSERT INTO feed (id, account, name, polled_at) VALUES (?, ?, ?, 900)", feeds
+    )
     connection.execute("INSERT INTO event VALUES (1, 'job', 7)")
     for feed, labels in ((2, '["all","asset"]'), (3, '["id"]'), (4, '["live","lobby"]')):
         connection.execute(

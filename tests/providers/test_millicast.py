@@ -262,7 +262,9 @@ def test_a_bucket_with_none_of_the_documented_keys_is_refused(series):
 
 
 def test_an_empty_bucket_says_nothing():
-    data = {key: {FIRST: {}} for key in ("bandwidth", "standardStream", "restream", "geoCascade")}
+    data: dict[str, object] = {
+        key: {FIRST: {}} for key in ("bandwidth", "standardStream", "restream", "geoCascade")
+    }
     assert usage("account", data) == {}
 
 
@@ -530,7 +532,7 @@ def test_a_countrys_amounts_may_be_null_or_absent(nothing):
         "publishes": "publishes",
     }
     for field, measure in family.items():
-        told = {name: value for name, value in full.items() if name != field}
+        told: dict[str, int | None] = {name: value for name, value in full.items() if name != field}
         if nothing is None:
             told[field] = None
         rows = usage("countries", {"geo": {FIRST: {"US": told, "MX": None}}})
@@ -720,7 +722,12 @@ def test_rows_without_an_id_add_up(nothing):
 
 def test_a_row_may_be_null_or_leave_its_fields_out():
     """Whether a stream is live that does not say so is unknown; its name is known all the same."""
-    rows = (None, {"streamId": "x/a", "streamName": "a", "viewerCount": 2}, {"live": True}, {})
+    rows: tuple[object, ...] = (
+        None,
+        {"streamId": "x/a", "streamName": "a", "viewerCount": 2},
+        {"live": True},
+        {},
+    )
     assert levels(listing(*rows)) == {
         ("media_viewers", "live"): 0,
         ("media_streams_live", "live"): 1,

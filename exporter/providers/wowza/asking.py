@@ -8,9 +8,12 @@ from typing import Final
 from exporter.errors import SchemaError
 from exporter.model import Request, Span, Window
 from exporter.providers.wowza.wire import Limits, Pagination
-from exporter.reading import instant, whole
+from exporter.reading import moment, whole
 
 PER_PAGE: Final = ("per_page", "1000")
+
+CLOCK_SKEW_SECONDS: Final = 300
+"""How far the vendor's clock may lag behind ours."""
 
 
 def window(request: Request) -> Window:
@@ -29,24 +32,29 @@ def between(span: Span) -> tuple[tuple[str, str], ...]:
     return ("from", start), ("to", end)
 
 
-def check(asked: Window, *reported: Limits | None, now: int) -> None:
-    """Raises SchemaError when the answer is about another window than the one asked for.
+def check(asked: Window, *reported: Limits | None, now: int) -> bool:
+    """Whether the answer is about any of the window that was asked for.
 
-    Only of a window that is still open may the end lie earlier than asked, as the vendor cuts
-    it to what there is yet. An end one second (or less) early is an inclusive one.
+    Raises SchemaError when it is about another one. Only of a window that is still open may the
+    end lie earlier than asked, as the vendor cuts it to what there is yet by its own clock: just
+    after the hour that may be before the window's beginning. An end one second (or less) early is
+    an inclusive one.
     """
+    begun = True
     for limits in reported:
         if limits is None:
             continue
-        if limits.from_ is not None:
-            start = instant(limits.from_, path="$.limits.from")
-            if start != asked.start:
-                raise SchemaError(f"$.limits.from: {limits.from_} was not asked for")
-        if limits.to is not None:
-            end = instant(limits.to, path="$.limits.to")
-            earliest = asked.start if asked.end > now else asked.end - 1
-            if not earliest <= end <= asked.end:
-                raise SchemaError(f"$.limits.to: {limits.to} was not asked for")
+        start = moment(limits.from_, path="$.limits.from")
+        if start is not None and start // 1000 != asked.start:
+            raise SchemaError("$.limits.from: not the beginning that was asked for")
+        end = moment(limits.to, path="$.limits.to")
+        if end is not None:
+            open_for_vendor = asked.end > now - CLOCK_SKEW_SECONDS
+            earliest = min(asked.start, now - CLOCK_SKEW_SECONDS)
+            if not (earliest if open_for_vendor else asked.end - 1) <= end // 1000 <= asked.end:
+                raise SchemaError("$.limits.to: not the end that was asked for")
+            begun = begun and end >= asked.start * 1000
+    return begun
 
 
 def next_page(request: Request, pagination: Pagination | None, items: int) -> Request | None:

@@ -37,6 +37,7 @@ from exporter.providers.wowza.wire import (
     Summary,
     Total,
     documented,
+    told,
 )
 from exporter.reading import amount, label, whole
 
@@ -195,8 +196,8 @@ class ListFeed(_WindowFeed):
         if request.path.endswith("/summary"):
             return self._summary(request, body, ask)
         listing = _LISTING.decode(body)
-        check(window(request), listing.limits, now=ask.now)
-        rows = _rows(listing, self.name)
+        begun = check(window(request), listing.limits, now=ask.now)
+        rows = _rows(listing, self.name) if begun else []
         following = next_page(request, listing.pagination, len(rows))
         return Answer(
             items=[self._item(window(request), row) for row in rows],
@@ -218,8 +219,10 @@ class ListFeed(_WindowFeed):
         amounts, summary = self._summed(request), answer.summary
         if summary is None:
             return Answer()
-        documented(summary, (*_keys(*amounts), "zones", "configurations"), "$.summary")
-        check(window(request), answer.limits, summary.limits, now=ask.now)
+        keys = (*_keys(*amounts), "zones", "configurations")
+        begun = check(window(request), answer.limits, summary.limits, now=ask.now)
+        if told(summary, keys, "$.summary", body=body, key="summary") is None or not begun:
+            return Answer()
         totals = ((each, each.total) for each in amounts)
         labels = (self.resource.kind,)
         return Answer(usage=_usage(window(request), summary, totals, labels, "$.summary"))
@@ -253,8 +256,8 @@ class TrendsFeed(_WindowFeed):
         if request.subjects:
             return self._detail(request, body, ask)
         listing = _LISTING.decode(body)
-        check(window(request), listing.limits, now=ask.now)
-        rows = _rows(listing, "vod_streams")
+        begun = check(window(request), listing.limits, now=ask.now)
+        rows = _rows(listing, "vod_streams") if begun else []
         following = next_page(request, listing.pagination, len(rows))
         details = [
             Request(
@@ -273,7 +276,8 @@ class TrendsFeed(_WindowFeed):
         if stream is None:
             return Answer()
         documented(stream, _OF_A_STREAM, "$.vod_stream")
-        check(window(request), answer.limits, stream.limits, now=ask.now)
+        if not check(window(request), answer.limits, stream.limits, now=ask.now):
+            return Answer()
         egress = ((each, each.stream) for each in (_EGRESS_BYTES, _EGRESS_SECONDS))
         labels = ("vod", *request.subjects)
         return Answer(usage=_usage(window(request), stream, egress, labels, "$.vod_stream"))
@@ -316,9 +320,10 @@ class AccountFeed:
         answer = _ACCOUNT.decode(body)
         usage: list[Usage] = []
         for account in _accounts(answer):
-            documented(account, _OF_THE_ACCOUNT, "$.account")
-            check(window(request), answer.limits, account.limits, now=ask.now)
-            usage += _usage(window(request), account, _ACCOUNT_AMOUNTS, (), "$.account")
+            key = "accounts" if answer.account is UNSET or answer.account is None else "account"
+            begun = check(window(request), answer.limits, account.limits, now=ask.now)
+            if told(account, _OF_THE_ACCOUNT, f"$.{key}", body=body, key=key) and begun:
+                usage += _usage(window(request), account, _ACCOUNT_AMOUNTS, (), f"$.{key}")
         self.route = request.path.rpartition("/")[2]
         return Answer(usage=usage)
 

@@ -160,8 +160,8 @@ class ViewersFeed(_NowFeed):
 class StreamViewersFeed(_NowFeed):
     """Single streams: those the account names, else all that the lists of `viewers` name.
 
-    Before 1.11 there are no such lists, so `viewers` knows no streams; there this feed tells
-    a stream's viewers, too.
+    It tells a stream's viewers, too, where those lists may not: of streams that the account names,
+    as the lists hold no more than a hundred, and before 1.11, which had no lists.
     """
 
     streams: tuple[str, ...]
@@ -170,7 +170,11 @@ class StreamViewersFeed(_NowFeed):
     @property
     def measures(self) -> tuple[Measure, ...]:
         shares = (measures.STREAM_COUNTRY_VIEWERS, measures.STREAM_RENDITION_VIEWERS)
-        return shares if self.analytics else (measures.STREAM_VIEWERS, *shares)
+        return (measures.STREAM_VIEWERS, *shares) if self._tells_viewers else shares
+
+    @property
+    def _tells_viewers(self) -> bool:
+        return bool(self.streams) or not self.analytics
 
     def requests(self, ask: Ask) -> Iterable[Request]:
         if not self.streams:
@@ -206,7 +210,7 @@ class StreamViewersFeed(_NowFeed):
         viewers = _total(audience, measures.STREAM_VIEWERS, *labels, path="$")
         return Answer(
             levels=[
-                *(() if self.analytics else viewers),
+                *(viewers if self._tells_viewers else ()),
                 *_breakdown(
                     audience.countries,
                     measures.STREAM_COUNTRY_VIEWERS,
