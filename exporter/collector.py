@@ -35,8 +35,8 @@ from exporter.model import Ask, Feed, Level, Measure, Request
 from exporter.own_metrics import LEDGER_REASON
 from exporter.progress import Progress
 from exporter.schedule import next_tick
-from exporter.status import AccountStatus
 from exporter.sharing import FIRST_SECONDS
+from exporter.status import AccountStatus
 from exporter.telemetry import AccountTelemetry
 from exporter.turns import Turns
 
