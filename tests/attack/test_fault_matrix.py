@@ -42,6 +42,7 @@ REASONS = {
     "negative": "schema",
     "huge": "schema",
     "duplicate-keys": "schema",
+    "other-keys": "schema",
     "big-body": "too_large",
     "gzip-bomb": "too_large",
     "reset": "network",
@@ -50,8 +51,9 @@ REASONS = {
     "redirect": "redirect",
     "endless-pages": "too_many_pages",
 } | dict.fromkeys(RETRY_AFTER, "rate_limited")
-HARMLESS = frozenset({"empty", "repeated-page"})
-"""Absent is not zero, and a page that comes again ends the paging: neither is an error."""
+HARMLESS = frozenset({"empty", "repeated-page", "bom"})
+"""Absent is not zero, a page that comes again ends the paging, and a byte order mark before an answer
+is passed over: none is an error."""
 
 FAULTS = [kind for kind in KINDS if kind not in (*PAGING, *HARMLESS)]
 LARGE = frozenset({"big-body", "gzip-bomb"})
