@@ -63,6 +63,9 @@ QUIRKS = {
         "late reports": "test_the_last_three_hours_are_provisional",
         "the window it says it used": "test_another_window_is_refused_beside_or_inside",
         "an open window": "test_the_end_of_an_open_window_may_be_cut",
+        "a clock behind ours": "test_an_hour_that_has_not_begun_by_the_vendors_clock_has_nothing_yet",
+        "an hour that closes later": "test_an_hour_that_is_not_over_by_the_vendors_clock_is_recorded_so_far",
+        "times that are none": "test_a_time_before_the_year_2000_is_no_limit",
         "limits beside or inside": "test_every_usage_answer_has_its_window_checked",
         "two kinds of pages": "test_a_page_number_leads_to_the_next_page",
         "payload versions of any type": "test_a_key_leads_to_the_next_page_until_it_comes_back",
@@ -81,6 +84,8 @@ QUIRKS = {
         "unique viewers": "test_viewers_are_unique_and_never_summed",
         "breakdowns only when asked": "test_a_breakdown_that_was_not_given_is_no_sample",
         "lists of the top 100": "test_lists_of_viewers_tell_the_kind_of_their_streams",
+        "streams beyond the top 100": "test_configured_streams_have_their_viewers_in_all_whether_the_lists_hold_them_or_not",
+        "names that change": "test_the_name_of_a_stream_is_that_of_the_newest_hour_that_lists_it",
     },
     "livepeer": {
         "hollow viewership": "test_hollow_viewership_is_no_data_and_said_so",

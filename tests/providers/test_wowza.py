@@ -11,6 +11,7 @@ from exporter.errors import ForbiddenError, NotFoundError, SchemaError
 from exporter.fetch import Round
 from exporter.model import DAY, HOUR, Ask, BearerToken, Span, Step, Window
 from exporter.providers.wowza import PROVIDER, VERSIONS
+from exporter.providers.wowza.asking import CLOCK_SKEW_SECONDS
 
 DEFAULTS = {option.key: option.default for option in PROVIDER.options}
 START = int(datetime(2026, 3, 1, 10, tzinfo=UTC).timestamp())
@@ -141,7 +142,7 @@ def test_every_usage_answer_has_its_window_checked(name, ending, document):
         answer(name, ending, {**document, "limits": WRONG[0]})
 
 
-@pytest.mark.parametrize("end", ["10:00:00", "10:30:00", "11:00:00"])
+@pytest.mark.parametrize("end", ["10:00:01", "10:30:00", "11:00:00"])
 def test_the_end_of_an_open_window_may_be_cut(end):
     limits = {**LIMITS, "to": f"2026-03-01T{end}.000Z"}
     assert rows(answer("account", "/account", {"account": WATCHED, "limits": limits}, asked=OPEN))
@@ -167,7 +168,7 @@ AFTER_THE_HOUR = Ask(START + 5, (SPAN,))
         ("vod_trends", "/vod_streams", {"vod_streams": [{"id": "a", **WATCHED}]}),
     ],
 )
-@pytest.mark.parametrize("end", ["09:59:58", "09:56:00"])
+@pytest.mark.parametrize("end", ["10:00:00", "09:59:58", "09:56:00"])
 def test_an_hour_that_has_not_begun_by_the_vendors_clock_has_nothing_yet(
     name, ending, document, end
 ):
@@ -177,12 +178,59 @@ def test_an_hour_that_has_not_begun_by_the_vendors_clock_has_nothing_yet(
     assert (rows(found), list(found.follow)) == ({}, [])
 
 
+def test_an_open_window_that_is_cut_to_its_own_beginning_has_nothing_yet():
+    """A vendor may cut to the hour; what it tells then is about no time at all."""
+    limits = {**LIMITS, "to": LIMITS["from"]}
+    document = {"account": WATCHED, "limits": limits}
+    assert not rows(answer("account", "/account", document, asked=OPEN))
+
+
+@pytest.mark.parametrize(
+    ("inside", "beside"), [("09:59:58", "10:00:01"), ("10:00:01", "09:59:58"), ("09:59:58", None)]
+)
+def test_limits_inside_the_object_tell_as_much_of_the_vendors_clock_as_those_beside_it(
+    inside, beside
+):
+    inner, outer = (end and {**LIMITS, "to": f"2026-03-01T{end}.000Z"} for end in (inside, beside))
+    told = {**WATCHED, "limits": inner}
+    for name, ending, key in (
+        ("vod_streams", "/summary", "summary"),
+        ("account", "/account", "account"),
+    ):
+        document = {key: told, "limits": outer}
+        assert not rows(answer(name, ending, document, asked=AFTER_THE_HOUR))
+
+
+def test_details_about_no_time_at_all_are_not_counted():
+    limits = {**LIMITS, "to": "2026-03-01T09:59:58.000Z"}
+    document = {"vod_stream": {"egress_bytes": 5}, "limits": limits}
+    assert rows(detail({**document, "limits": None}, asked=AFTER_THE_HOUR))
+    assert not rows(detail(document, asked=AFTER_THE_HOUR))
+
+
+@pytest.mark.parametrize("start", ["09:00:00", "09:59:58", "09:59:59"])
+def test_no_clock_excuses_a_window_that_begins_elsewhere(start):
+    limits = {"from": f"2026-03-01T{start}.000Z", "to": "2026-03-01T09:59:59.000Z"}
+    with pytest.raises(SchemaError, match=r"\$\.limits\.from"):
+        answer("account", "/account", {"account": WATCHED, "limits": limits}, asked=AFTER_THE_HOUR)
+
+
+def test_an_error_about_limits_quotes_none_of_the_vendors_text():
+    for name in ("from", "to"):
+        limits = {**LIMITS, name: "2026-03-01T03:04:05.678Z"}
+        with pytest.raises(SchemaError) as raised:
+            answer("account", "/account", {"account": WATCHED, "limits": limits})
+        assert "03:04" not in str(raised.value)
+
+
 def test_an_hour_that_is_not_over_by_the_vendors_clock_is_recorded_so_far():
     limits = {**LIMITS, "to": "2026-03-01T10:59:50.000Z"}
     just_over = Ask(START + HOUR + 5, (SPAN,))
     document = {"account": WATCHED, "limits": limits}
     assert rows(answer("account", "/account", document, asked=just_over))
-    long_over = Ask(START + HOUR + 301, (SPAN,))
+    last = Ask(START + HOUR + CLOCK_SKEW_SECONDS - 1, (SPAN,))
+    assert rows(answer("account", "/account", document, asked=last))
+    long_over = Ask(START + HOUR + CLOCK_SKEW_SECONDS, (SPAN,))
     with pytest.raises(SchemaError, match=r"\$\.limits\.to"):
         answer("account", "/account", document, asked=long_over)
 
@@ -271,6 +319,26 @@ def test_a_deleted_stream_that_still_bills_says_so(archived, label):
 def test_a_stream_without_a_name_is_unknown():
     found = answer("vod_streams", "/vod_streams", {"vod_streams": [{"id": "a", **WATCHED}]})
     assert ("media_stream_info", "vod", "a", "unknown", "unknown") in told(found)
+
+
+def test_the_name_of_a_stream_is_that_of_the_newest_hour_that_lists_it():
+    """Whichever answer comes first; an idle hour lists the stream no more."""
+    spans = [
+        Span(Window(START + hour * HOUR, START + (hour + 1) * HOUR), Step.HOUR) for hour in range(3)
+    ]
+    names = {"10": "first", "11": "second", "12": None}
+
+    async def get(request, _):
+        name = names[dict(request.params)["from"][11:13]]
+        if request.path.endswith("/summary"):
+            return json.dumps({"summary": WATCHED}).encode()
+        listed = [] if name is None else [{"id": "a", "name": name, "archived": name == "first"}]
+        return json.dumps({"vod_streams": listed}).encode()
+
+    for order in (spans, spans[::-1]):
+        asked = Ask(START + 3 * HOUR, tuple(order))
+        found = asyncio.run(Round(get).fetch(feed("vod_streams"), [asked]))
+        assert [level.labels for level in found.levels] == [("vod", "a", "second", "false")]
 
 
 @pytest.mark.parametrize(
@@ -493,12 +561,12 @@ def test_a_stream_that_is_gone_is_done_without():
     assert trends.refused(request, NotFoundError()) is None
 
 
-def detail(document):
+def detail(document, *, asked=ASK):
     trends = feed("vod_trends")
-    (request,) = trends.requests(ASK)
+    (request,) = trends.requests(asked)
     listed = json.dumps({"vod_streams": [{"id": "a"}]}).encode()
-    (one,) = trends.parse(request, listed, ASK).follow
-    return trends.parse(one, json.dumps(document).encode(), ASK)
+    (one,) = trends.parse(request, listed, asked).follow
+    return trends.parse(one, json.dumps(document).encode(), asked)
 
 
 @pytest.mark.parametrize(
@@ -803,6 +871,42 @@ def test_a_single_stream_is_told_by_country_and_rendition():
         ("media_stream_rendition_viewers", "vod", "a", "720"): 5,
     }
     assert {level.merge for level in found.levels} == {"greatest"}
+
+
+def test_configured_streams_have_their_viewers_in_all_whether_the_lists_hold_them_or_not():
+    """The lists of the other feed hold the 100 watched most."""
+    document = {"vod_stream": {"viewers": 2}}
+    found = [
+        answer("stream_viewers", f"vod_streams/{stream}", document, streams=("a", "b"))
+        for stream in ("a", "b")
+    ]
+    assert [told(each) for each in found] == [
+        {("media_stream_viewers", "vod", "a"): 2},
+        {("media_stream_viewers", "vod", "b"): 2},
+    ]
+    assert {level.merge for each in found for level in each.levels} == {"greatest"}
+
+
+def test_a_stream_that_the_lists_name_has_its_viewers_in_all_from_the_lists_alone():
+    """One answer a series: of the lists' streams the other feed tells the viewers."""
+    streams = feed("stream_viewers")
+    listed = json.dumps({"live_streams": [{"id": "a", "viewers": 3}]}).encode()
+    (one,) = streams.parse(request_to(streams, "/live_streams"), listed, ASK).follow
+    body = {"live_stream": {"viewers": 3, "countries": [{"code": "US", "viewers": 3}]}}
+    found = streams.parse(one, json.dumps(body).encode(), ASK)
+    assert told(found) == {("media_stream_country_viewers", "live", "a", "US"): 3}
+
+
+@pytest.mark.parametrize(
+    ("version", "streams", "totals"),
+    [("v1.11", (), False), ("v1.11", ("a",), True), ("v1.10", ("a",), True)],
+)
+def test_single_streams_give_what_their_measures_say(version, streams, totals):
+    names = {
+        each.name for each in feed("stream_viewers", api_version=version, streams=streams).measures
+    }
+    shares = {"media_stream_country_viewers", "media_stream_rendition_viewers"}
+    assert names == shares | ({"media_stream_viewers"} if totals else set())
 
 
 # --- The provider ---------------------------------------------------------------------------------

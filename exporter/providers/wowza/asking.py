@@ -53,7 +53,7 @@ def check(asked: Window, *reported: Limits | None, now: int) -> bool:
             earliest = min(asked.start, now - CLOCK_SKEW_SECONDS)
             if not (earliest if open_for_vendor else asked.end - 1) <= end // 1000 <= asked.end:
                 raise SchemaError("$.limits.to: not the end that was asked for")
-            begun = begun and end >= asked.start * 1000
+            begun = begun and end // 1000 > asked.start
     return begun
 
 
