@@ -202,6 +202,7 @@ def _countries(
     *where: str | tuple[str],
 ) -> Iterator[Usage]:
     received, delivered, viewing_seconds, viewed, published = of
+    places: dict[str, tuple[str, ...]] = {}  # every hour names the same few countries
     blank = False
     for start, width, countries in filled(series, buckets):
         if not isinstance(countries, dict):
@@ -209,7 +210,7 @@ def _countries(
         for name, watched in countries.items():
             if watched is None:
                 continue
-            at = (*labels, country(name))
+            at = places.get(name) or places.setdefault(name, (*labels, country(name)))
             into, out, views = watched.bytes_in, watched.bytes_out, watched.views
             publishes, viewing = watched.publishes, _viewing(watched)
             if into is not None:
