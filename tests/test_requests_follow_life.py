@@ -13,7 +13,7 @@ from tests.comparing import counters, differences, expected_counters
 from tests.simulation import DAY, HOUR, Simulation
 
 QUARTER = 900
-STREAMS = 40
+STREAMS = 24
 BY_STREAM = {"streams": "/streams/series", "stream_countries": "/streams/geo_series"}
 
 
@@ -88,16 +88,16 @@ FEEDS = {
 async def test_counters_are_exact_while_streams_fall_silent_and_wake(
     feeds: list[str], tmp_path: Path
 ) -> None:
-    """Over more than a day, with the look back in it, at every third poll."""
+    """Over more than a day, with the look back in it, at every sixth poll."""
     simulation = simulate(tmp_path, feeds)
     first = int(simulation.now)
     async with simulation.running():
         await poll_all(simulation)
         fewest = STREAMS
-        for number in range(30 * HOUR // QUARTER):
+        for number in range(27 * HOUR // QUARTER):
             await poll_next(simulation)
             fewest = min(fewest, len(asked(simulation)))
-            if number % 3 == 0:
+            if number % 6 == 0:
                 polled = int(simulation.now)
                 await simulation.settle()
                 names = {m.name for f in simulation.feeds("millicast") for m in f.measures}

@@ -49,7 +49,7 @@ CASES = [
     for provider, quirks in QUIRKS.items()
     for quirk in sorted(quirks - NOT_COMPARED.get(provider, frozenset()))
 ]
-POLLS = (0, 900, 2 * HOUR, 5 * HOUR, 13 * HOUR, 13 * HOUR + 900, DAY, DAY + 900, 2 * DAY + 3 * HOUR)
+POLLS = (0, 900, 2 * HOUR, 13 * HOUR, DAY, DAY + 900, 2 * DAY + 3 * HOUR)
 """Seconds after the first one, so that days end, and each is looked back at."""
 
 
