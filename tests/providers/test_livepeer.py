@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from exporter import measures
+from exporter.answers import read_answer
 from exporter.errors import (
     ForbiddenError,
     InvalidRequestError,
@@ -16,6 +17,7 @@ from exporter.errors import (
     ServerError,
     TooLargeError,
 )
+from exporter.fetch import Round
 from exporter.model import (
     DAY,
     HOUR,
@@ -27,15 +29,17 @@ from exporter.model import (
     Configured,
     Feed,
     Level,
+    Options,
     Request,
     Span,
     Step,
+    Totals,
     Usage,
     Window,
 )
 from exporter.providers.livepeer import PROVIDER
 
-OPTIONS: dict[str, bool | tuple[str, ...]] = {
+OPTIONS: Options = {
     "assets": ("asset-1",),
     "live_streams": ("stream-1",),
     "playback_ids": ("abcd1234", "ipfs://QmZ4/video.mp4"),
@@ -44,11 +48,13 @@ OPTIONS: dict[str, bool | tuple[str, ...]] = {
 REALTIME, VIEWERSHIP, USAGE, CREATORS, TOTALS = PROVIDER.feeds(
     ("realtime", "viewership", "usage", "creators", "public_totals"), OPTIONS
 )
-NONE: dict[str, bool | tuple[str, ...]] = {
-    "assets": (),
-    "live_streams": (),
-    "playback_ids": (),
-    "browsers": False,
+NONE: Options = {"assets": (), "live_streams": (), "playback_ids": (), "browsers": False}
+(WITH_BROWSERS,) = PROVIDER.feeds(("viewership",), {**OPTIONS, "browsers": True})
+REPEATED: Options = {
+    **NONE,
+    "assets": ("a2", "a1", "a2"),
+    "live_streams": ("s1", "a1"),
+    "playback_ids": ("p2", "p1", "p2"),
 }
 IDS = ("asset-1", "stream-1", "abcd1234", "ipfs://QmZ4/video.mp4")
 
@@ -90,6 +96,13 @@ def billed(hour=0, **fields):
         "TotalUsageMins": 50,
         "StorageUsageMins": 20,
     } | fields
+
+
+BY_STREAM = (measures.STREAM_VIEWS, measures.STREAM_VIEWING_SECONDS)
+BY_COUNTRY = (measures.COUNTRY_VIEWS, measures.COUNTRY_VIEWING_SECONDS)
+BY_BROWSER = (measures.BROWSER_VIEWS, measures.BROWSER_VIEWING_SECONDS)
+PARTS = {"playbackId": "p", "country": "Peru", "browser": "Safari"}
+"""Whatever an answer is broken down by."""
 
 
 def levels(answer: Answer) -> dict[str, float]:
@@ -143,23 +156,16 @@ class TestProvider:
 class TestConfigured:
     """Feeds that are asked about ids out of the account's configuration."""
 
-    OPTIONS = NONE | {
-        "assets": ("a2", "a1", "a2"),
-        "live_streams": ("s1", "a1"),
-        "playback_ids": ("p2", "p1", "p2"),
-        "browsers": False,
-    }
-
     @pytest.mark.parametrize(
         ("name", "subjects"),
         [("creators", ("a2", "a1", "s1")), ("public_totals", ("p2", "p1"))],
     )
     def test_subjects_are_the_configured_ids_in_their_order_and_each_once(self, name, subjects):
-        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        (feed,) = PROVIDER.feeds([name], REPEATED)
         assert isinstance(feed, Configured)
         assert feed.subjects == subjects
 
-    @pytest.mark.parametrize("feed", [REALTIME, VIEWERSHIP, USAGE], ids=lambda feed: feed.name)
+    @pytest.mark.parametrize("feed", [REALTIME, WITH_BROWSERS, USAGE], ids=lambda feed: feed.name)
     def test_a_feed_that_needs_no_ids_has_no_subjects(self, feed):
         """It asks the same whatever ids are named."""
         assert not isinstance(feed, Configured)
@@ -168,7 +174,7 @@ class TestConfigured:
     @pytest.mark.parametrize(("name", "subject"), [("creators", "s1"), ("public_totals", "p1")])
     def test_only_the_ids_that_the_ask_names_are_asked_for(self, name, subject):
         """An id that was newly configured has a window of its own, and an ask of its own."""
-        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        (feed,) = PROVIDER.feeds([name], REPEATED)
         ask = replace(ASK, streams=(subject, "not configured"))
         assert [request.subjects for request in feed.requests(ask)] == [(subject,)]
         assert list(feed.requests(replace(ASK, streams=()))) == []
@@ -176,7 +182,7 @@ class TestConfigured:
     @pytest.mark.parametrize(("name", "count"), [("creators", 4), ("public_totals", 2)])
     def test_an_id_that_is_configured_twice_is_asked_for_once(self, name, count):
         """One that is both an asset's and a stream's is two questions."""
-        (feed,) = PROVIDER.feeds([name], self.OPTIONS)
+        (feed,) = PROVIDER.feeds([name], REPEATED)
         assert isinstance(feed, Configured)
         requests = list(feed.requests(replace(ASK, streams=feed.subjects)))
         assert len({request.identity for request in requests}) == len(requests) == count
@@ -208,6 +214,23 @@ class TestRealtime:
     def test_an_empty_list_is_no_sample(self, index):
         """Broken down, nobody watching has no rows; unbroken, an empty list is no data."""
         assert read(REALTIME, [], index) == Answer(levels=[])
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_null_list_is_an_empty_one(self, index):
+        """The vendor's server writes a list that it never began as null."""
+        assert read(REALTIME, None, index) == Answer(levels=[])
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_count_may_be_written_as_a_float(self, index):
+        """JSON has one kind of number."""
+        row = {"viewCount": 7.0, "playbackId": "p", "country": "Peru", "device": "iPhone"}
+        (level,) = read(REALTIME, [row], index).levels
+        assert (level.value, type(level.value)) == (7, int)
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_null_count_is_no_sample(self, index):
+        row = {"viewCount": None, "playbackId": "p", "country": "Peru", "device": "iPhone"}
+        assert read(REALTIME, [row], index) == Answer(levels=[])
 
     @pytest.mark.parametrize(
         ("index", "measure", "key", "value", "label"),
@@ -256,15 +279,19 @@ class TestRealtime:
         with pytest.raises(SchemaError, match=r"\$\[0\]\.(viewCount|errorRate)"):
             read(REALTIME, [broken])
 
-    @pytest.mark.parametrize(
-        "broken", [{}, {"viewCount": "1"}, {"viewCount": 1.5}, {"viewCount": True}]
-    )
+    @pytest.mark.parametrize("broken", [{}, {"rows": 3}, {"viewCount": "1"}, {"viewCount": True}])
     def test_a_count_of_another_type_fails(self, broken):
-        with pytest.raises((msgspec.ValidationError, SchemaError)):
+        with pytest.raises(msgspec.ValidationError):
             read(REALTIME, [broken])
 
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_fraction_of_a_viewer_fails_with_its_place(self, index):
+        row = {"viewCount": 1.5, "playbackId": "p", "country": "Peru", "device": "iPhone"}
+        with pytest.raises(SchemaError, match=r"\$\[0\]\.viewCount"):
+            read(REALTIME, [row], index)
 
-@pytest.mark.parametrize("feed", [VIEWERSHIP, USAGE, CREATORS], ids=lambda feed: feed.name)
+
+@pytest.mark.parametrize("feed", [WITH_BROWSERS, USAGE, CREATORS], ids=lambda feed: feed.name)
 class TestHours:
     def test_windows_are_whole_hours_in_unix_milliseconds(self, feed):
         """Equal addresses within an hour are what the vendor's five-minute cache is keyed by."""
@@ -318,11 +345,31 @@ class TestHours:
 
 
 class TestViewership:
-    def test_asks_in_all_and_by_playback_id(self):
-        whole, by_stream, _ = VIEWERSHIP.requests(ASK)
-        assert whole.path == by_stream.path == "/data/views/query"
-        assert "breakdownBy[]" not in dict(whole.params)
-        assert dict(by_stream.params)["breakdownBy[]"] == "playbackId"
+    @pytest.mark.parametrize(
+        ("feed", "keys"),
+        [
+            (VIEWERSHIP, [None, "playbackId", "country"]),
+            (WITH_BROWSERS, [None, "playbackId", "country", "browser"]),
+        ],
+    )
+    def test_asks_for_the_whole_and_for_each_breakdown_of_every_window(self, feed, keys):
+        earlier = Span(Window(START - 4 * HOUR, START), Step.HOUR)
+        requests = list(feed.requests(Ask(now=NOW, spans=(earlier, SPAN))))
+        assert {request.path for request in requests} == {"/data/views/query"}
+        assert [
+            (request.span, dict(request.params).get("breakdownBy[]")) for request in requests
+        ] == [(span, key) for span in (earlier, SPAN) for key in keys]
+
+    def test_its_measures_are_those_that_it_asks_for(self):
+        """By browser only where the account's settings say so."""
+        assert {*BY_STREAM, *BY_COUNTRY} <= set(VIEWERSHIP.measures)
+        assert not {*BY_BROWSER} & set(VIEWERSHIP.measures)
+        assert {*WITH_BROWSERS.measures} == {*VIEWERSHIP.measures, *BY_BROWSER}
+        assert len(set(WITH_BROWSERS.measures)) == len(WITH_BROWSERS.measures)
+
+    def test_browsers_are_not_asked_for_by_default(self):
+        defaults = {option.key: option.default for option in PROVIDER.options}
+        assert defaults["browsers"] is False
 
     def test_an_hour_of_the_whole_account(self):
         """Minutes become milliseconds; exitsBeforeStart is a count, whatever the docs say."""
@@ -338,14 +385,46 @@ class TestViewership:
         answer = read(VIEWERSHIP, [views(playtimeMins=628_391 / 60_000)])
         assert amounts(answer)["media_viewing_seconds_total", 0] == 628_391
 
-    def test_an_hour_by_playback_id(self):
-        answer = read(VIEWERSHIP, [views(playbackId="abcd1234")], 1)
-        labels = ("all", "abcd1234")
+    @pytest.mark.parametrize(
+        ("index", "key", "value", "label", "found"),
+        [
+            (1, "playbackId", "p1", "p1", BY_STREAM),
+            (2, "country", "United States", "United States", BY_COUNTRY),
+            (2, "country", "us", "US", BY_COUNTRY),
+            (2, "country", None, "unknown", BY_COUNTRY),
+            (3, "browser", "Safari", "Safari", BY_BROWSER),
+            (3, "browser", "", "unknown", BY_BROWSER),
+        ],
+    )
+    def test_each_breakdown_has_its_metrics(self, index, key, value, label, found):
+        """Null means asked for, but unknown."""
+        answer = read(WITH_BROWSERS, [views(**{key: value})], index)
         assert list(answer.usage) == [
-            Usage(measures.STREAM_VIEWS, labels, START, HOUR, 100),
-            Usage(measures.STREAM_VIEWING_SECONDS, labels, START, HOUR, 600_000),
+            Usage(found[0], ("all", label), START, HOUR, 100),
+            Usage(found[1], ("all", label), START, HOUR, 600_000),
         ]
         assert answer.levels == ()
+
+    @pytest.mark.parametrize("index", [1, 2, 3])
+    def test_a_breakdown_without_its_key_fails(self, index):
+        """Absent means not asked for: such rows would be the whole under a false label."""
+        with pytest.raises(SchemaError, match=r"\$\[0\]: no '\w+' in an answer broken down by it"):
+            read(WITH_BROWSERS, [views()], index)
+
+    @pytest.mark.parametrize(
+        ("index", "key", "values"),
+        [
+            (1, "playbackId", (None, "")),
+            (2, "country", ("United States", "United States ")),
+            (3, "browser", ("Safari", "Safari")),
+        ],
+    )
+    def test_views_of_rows_with_equal_labels_add_up(self, index, key, values):
+        """The vendor groups by more than it writes: such rows look alike and are disjoint."""
+        request = list(WITH_BROWSERS.requests(ASK))[index]
+        rows = [views(**{key: value}) for value in values]
+        _, usage = read_answer(WITH_BROWSERS, request, json.dumps(rows).encode(), ASK)
+        assert [row.amount for row in usage.values()] == [200, 1_200_000]
 
     def test_a_null_playback_id_is_unknown_and_an_absent_one_fails(self):
         """Null: asked for, unknown. Absent: not asked for, which is not so here."""
@@ -359,13 +438,11 @@ class TestViewership:
         answer = read(VIEWERSHIP, [views(timestamp=(START + HOUR) * 1000 + 2_374_725)])
         assert {row.start for row in answer.usage} == {START + HOUR}
 
-    @pytest.mark.parametrize("index", [0, 1])
+    @pytest.mark.parametrize("index", range(4))
     def test_hours_that_were_not_asked_for_are_ignored(self, index):
         """`from` belongs to the window, `to` does not."""
-        rows = [
-            views(timestamp=(START + hour * HOUR) * 1000, playbackId="p") for hour in (-1, 0, 3, 4)
-        ]
-        answer = read(VIEWERSHIP, rows, index)
+        rows = [views(timestamp=(START + hour * HOUR) * 1000, **PARTS) for hour in (-1, 0, 3, 4)]
+        answer = read(WITH_BROWSERS, rows, index)
         assert {(row.start - START) // HOUR for row in answer.usage} == {0, 3}
 
     def test_quality_is_of_the_newest_complete_hour(self):
@@ -394,14 +471,37 @@ class TestViewership:
         assert amounts(answer) == {("media_views_total", 2): 100}
         assert answer.levels == []
 
-    @pytest.mark.parametrize("index", [0, 1])
+    @pytest.mark.parametrize("index", range(4))
     def test_hollow_viewership_is_no_data_and_said_so(self, index):
         """Switched off, the vendor answers 200 `[]` to anything; that is not 0 views."""
-        answer = read(VIEWERSHIP, [], index)
+        answer = read(WITH_BROWSERS, [], index)
         assert (list(answer.usage), list(answer.levels)) == ([], [])
         assert "empty list" in answer.remarks[0]
-        row = views(playbackId="p")
-        assert read(VIEWERSHIP, [row], index).remarks == ()
+        row = views(**PARTS)
+        assert read(WITH_BROWSERS, [row], index).remarks == ()
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_null_list_is_an_empty_one(self, index):
+        """The vendor's server writes a list that it never began as null."""
+        assert read(WITH_BROWSERS, None, index) == read(WITH_BROWSERS, [], index)
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_count_may_be_written_as_a_float(self, index):
+        """JSON has one kind of number."""
+        answer = read(WITH_BROWSERS, [views(viewCount=7.0, **PARTS)], index)
+        assert [row.amount for row in answer.usage if row.measure.resolution == 1] == [7]
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_null_count_is_no_row(self, index):
+        """What else the row says is counted."""
+        known = read(WITH_BROWSERS, [views(**PARTS)], index)
+        unknown = read(WITH_BROWSERS, [views(viewCount=None, **PARTS)], index)
+        assert list(unknown.usage) == [row for row in known.usage if row.measure.resolution != 1]
+
+    @pytest.mark.parametrize("index", range(4))
+    def test_a_fraction_of_a_view_fails_with_its_place(self, index):
+        with pytest.raises(SchemaError, match=r"\$\[0\]\.viewCount"):
+            read(WITH_BROWSERS, [views(viewCount=1.5, **PARTS)], index)
 
     def test_unknown_fields_are_ignored(self):
         """`deviceType` and its like are not even written; others may come."""
@@ -419,6 +519,7 @@ class TestViewership:
         "document",
         [
             {"viewCount": 1},
+            [{"rows": 3}],
             [without(views(), "viewCount")],
             [without(views(), "timestamp")],
             [views(playtimeMins="10")],
@@ -464,6 +565,35 @@ class TestUsage:
     def test_an_hour_without_rows_changes_nothing(self):
         assert read(USAGE, []) == Answer(usage=[], levels=[])
 
+    def test_a_null_list_is_an_empty_one(self):
+        """The vendor's server writes a list that it never began as null."""
+        assert read(USAGE, None) == Answer(usage=[], levels=[])
+
+    async def test_an_object_without_any_documented_key_fails_at_the_first_request(self):
+        """It tells nothing about the window, and would not of a shorter one."""
+        asked: list[Request] = []
+
+        async def get(request: Request, feed: str) -> bytes:
+            asked.append(request)
+            return b'{"rows": 3}'
+
+        with pytest.raises(SchemaError, match="documented"):
+            await Round(get).fetch(USAGE, [ASK])
+        assert len(asked) == 1
+
+    @pytest.mark.parametrize(
+        ("document", "place"),
+        [({}, r"\$:"), ({"rows": 3}, r"\$:"), ([billed(), {"rows": 3}], r"\$\[1\]:")],
+    )
+    def test_a_row_without_any_documented_key_fails_with_its_place(self, document, place):
+        with pytest.raises(SchemaError, match=f"{place}.*documented"):
+            read(USAGE, document, ask=HOUR_ASK)
+
+    @pytest.mark.parametrize("key", ["UserID", "CreatorID", "TotalUsageMins"])
+    def test_one_documented_key_makes_a_row(self, key):
+        """Even one that is null: absent is what was not asked for, null is not known."""
+        assert read(USAGE, {key: None}, ask=HOUR_ASK) == Answer(usage=[], levels=[])
+
     def test_null_and_absent_fields_are_no_samples(self):
         row = without(billed(TotalUsageMins=None), "DeliveryUsageMins", "StorageUsageMins")
         assert read(USAGE, [row]) == Answer(usage=[], levels=[])
@@ -490,6 +620,22 @@ class TestUsage:
             Window(START + 2 * HOUR, START + 4 * HOUR),
         ]
 
+    async def test_a_day_of_equal_hours_told_as_objects_is_counted_hour_by_hour(self):
+        """The shape that the reference shows; equal answers about two hours are two hours."""
+        day = Window(at("2026-02-28T00:00:00"), at("2026-03-01T00:00:00"))
+
+        async def get(request: Request, feed: str) -> bytes:
+            assert request.span is not None
+            window = request.span.window
+            minutes = (window.end - window.start) // 60
+            return json.dumps({"UserID": "u1", "DeliveryUsageMins": minutes}).encode()
+
+        ask = Ask(now=NOW, spans=(Span(day, Step.HOUR),))
+        fetched = await Round(get).fetch(USAGE, [ask])
+        assert len(fetched.usage) == 24
+        assert sum(row.amount for row in fetched.usage) == 86_400 * measures.MILLISECONDS
+        assert fetched.newest == day.end
+
     def test_one_object_that_names_its_hour_is_read(self):
         assert {row.start for row in read(USAGE, billed(1)).usage} == {START + HOUR}
 
@@ -503,6 +649,32 @@ class TestUsage:
             read(USAGE, [billed(**{key: -0.5})])
         with pytest.raises(SchemaError, match=rf"\$\.{key}"):
             read(USAGE, billed(**{key: -0.5}))
+
+
+class TestBilledTotals:
+    """The vendor's own total of a longer window."""
+
+    DAYS = Window(at("2026-02-01T00:00:00"), at("2026-03-01T00:00:00"))
+
+    def total(self, document) -> Answer:
+        assert isinstance(USAGE, Totals)
+        (request,) = USAGE.totals(self.DAYS)
+        return USAGE.read_totals(request, json.dumps(document).encode(), now=NOW)
+
+    def test_it_is_of_the_whole_window(self):
+        start, width = self.DAYS.start, self.DAYS.end - self.DAYS.start
+        assert list(self.total(without(billed(), "TimeInterval")).usage) == [
+            Usage(measures.USAGE_DELIVERED_SECONDS, (), start, width, 6_000_000),
+            Usage(measures.TRANSCODED_SECONDS, (), start, width, 3_000_000),
+        ]
+
+    def test_null_and_absent_amounts_are_no_rows(self):
+        assert list(self.total({"UserID": "u1", "DeliveryUsageMins": None}).usage) == []
+
+    @pytest.mark.parametrize("document", [{}, {"rows": 3}, [], None])
+    def test_another_shape_fails(self, document):
+        with pytest.raises(SchemaError, match=r"^\$: "):
+            self.total(document)
 
 
 class TestCreators:
@@ -537,6 +709,9 @@ class TestCreators:
     def test_one_that_is_gone_does_not_fail_the_others(self):
         request = next(iter(CREATORS.requests(ASK)))
         assert CREATORS.refused(request, NotFoundError("404")) == ()
+
+    def test_a_null_list_is_an_empty_one(self):
+        assert read(CREATORS, None) == read(CREATORS, [])
 
     def test_hollow_viewership_is_no_data_and_said_so(self):
         answer = read(CREATORS, [])
@@ -602,6 +777,35 @@ class TestPublicTotals:
         assert answer.usage == ()
         assert "switched viewership off" in answer.remarks[0]
 
+    def test_counts_may_be_written_as_floats(self):
+        """JSON has one kind of number."""
+        total = {"viewCount": 7.0, "legacyViewCount": 1e1, "playtimeMins": 0}
+        assert [row.amount for row in read(TOTALS, total).usage] == [17, 0]
+
+    @pytest.mark.parametrize("unknown", [{}, {"viewCount": None}])
+    def test_without_a_count_there_is_only_the_playing_time(self, unknown):
+        """Views from before 2023 alone would look as if the others had been taken back."""
+        total = unknown | {"legacyViewCount": 23, "playtimeMins": 10}
+        assert [(row.measure, row.amount) for row in read(TOTALS, total).usage] == [
+            (measures.LIFETIME_VIEWING_SECONDS, 600_000)
+        ]
+
+    @pytest.mark.parametrize("total", [{"playbackId": "abcd1234"}, {"viewCount": None}])
+    def test_a_total_that_tells_nothing_is_no_data_and_said_so(self, total):
+        answer = read(TOTALS, total)
+        assert list(answer.usage) == []
+        assert "nothing was recorded" in answer.remarks[0]
+
+    @pytest.mark.parametrize("total", [{}, {"rows": 3}])
+    def test_a_total_without_any_documented_key_fails(self, total):
+        with pytest.raises(SchemaError, match=r"^\$: .*documented"):
+            read(TOTALS, total)
+
+    @pytest.mark.parametrize("key", ["viewCount", "legacyViewCount"])
+    def test_a_fraction_of_a_view_fails_with_its_place(self, key):
+        with pytest.raises(SchemaError, match=rf"\$\.{key}"):
+            read(TOTALS, {"viewCount": 1, "playtimeMins": 1} | {key: 1.5})
+
     def test_one_id_that_is_gone_does_not_fail_the_others(self):
         """Its 404 has an empty body; there is nothing more to learn from it."""
         request = next(iter(TOTALS.requests(ASK)))
@@ -620,7 +824,7 @@ class TestPublicTotals:
             read(TOTALS, document | {key: -1})
 
 
-@pytest.mark.parametrize("feed", [REALTIME, VIEWERSHIP, USAGE], ids=lambda feed: feed.name)
+@pytest.mark.parametrize("feed", [REALTIME, WITH_BROWSERS, USAGE], ids=lambda feed: feed.name)
 def test_a_route_that_is_gone_is_a_failure(feed):
     """Nobody named anything there that could be gone by itself."""
     for request in feed.requests(ASK):

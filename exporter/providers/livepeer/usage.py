@@ -32,9 +32,7 @@ class BilledUsage(LivepeerFeed):
         return (hourly(_PATH, span) for span in ask.spans)
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
-        answer = _DECODER.decode(body)
-        if answer is None:
-            return Answer()
+        answer = _DECODER.decode(body) or []
         span = request.span
         assert span is not None  # noqa: S101 - this feed's own request
         listed = isinstance(answer, list)

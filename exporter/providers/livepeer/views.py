@@ -249,7 +249,13 @@ class PublicTotals(LivepeerFeed):
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         total = _TOTAL_DECODER.decode(body)
-        if not total.view_count and not total.legacy_view_count and total.playtime_mins is None:
+        if all(getattr(total, name) is UNSET for name in total.__struct_fields__):
+            raise SchemaError("$: none of the documented keys")
+        count, legacy, playtime = (
+            None if value is UNSET else value
+            for value in (total.view_count, total.legacy_view_count, total.playtime_mins)
+        )
+        if not count and not legacy and playtime is None:
             return Answer(
                 remarks=(
                     f"{_TOTAL}… answered with no playing time and no views: the vendor may have"
@@ -257,14 +263,14 @@ class PublicTotals(LivepeerFeed):
                 )
             )
         found: list[tuple[Measure, int]] = []
-        if total.view_count is not None:
-            views = reading.whole(total.view_count, path="$.viewCount")
-            if total.legacy_view_count is not None:  # before 2023, not part of viewCount
-                views += reading.whole(total.legacy_view_count, path="$.legacyViewCount")
+        if count is not None:
+            views = reading.whole(count, path="$.viewCount")
+            if legacy is not None:  # before 2023, not part of viewCount
+                views += reading.whole(legacy, path="$.legacyViewCount")
                 reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many
             found.append((measures.LIFETIME_VIEWS, views))
-        if total.playtime_mins is not None:
-            time = reading.amount(total.playtime_mins, path="$.playtimeMins", scale=MINUTE)
+        if playtime is not None:
+            time = reading.amount(playtime, path="$.playtimeMins", scale=MINUTE)
             found.append((measures.LIFETIME_VIEWING_SECONDS, time))
         return Answer(
             usage=[

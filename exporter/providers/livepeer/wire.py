@@ -36,9 +36,11 @@ class Views(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Total(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    view_count: Amount
-    legacy_view_count: Amount = None
-    playtime_mins: Amount = None
+    view_count: Amount | UnsetType = UNSET
+    legacy_view_count: Amount | UnsetType = UNSET
+    playtime_mins: Amount | UnsetType = UNSET
+    playback_id: object = UNSET
+    d_storage_url: object = UNSET
 
 
 class Billed(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
