@@ -105,6 +105,7 @@ class Collector:
         self._done: dict[str, asyncio.Future[bool]] = {}
         self._next_poll: float | None = None
         self._polling_now = False
+        self._one_poll = asyncio.Lock()
         self.beat = tools.clock()
         for name, feed in book.feeds.items():
             telemetry.restored(name, polled_at=feed.polled_at, newest=feed.newest)
@@ -187,9 +188,13 @@ class Collector:
     async def poll(self, *, patience_seconds: float | None = None) -> bool:
         """Poll every feed, then fill in what earlier outages left out.
 
-        It ends before the next tick, or within `patience_seconds` where no tick follows. True if
-        every feed succeeded.
+        It ends before the next tick, or within `patience_seconds` where no tick follows. One that
+        is under way is waited for. True if every feed succeeded.
         """
+        async with self._one_poll:
+            return await self._poll(patience_seconds)
+
+    async def _poll(self, patience_seconds: float | None) -> bool:
         self._polling_now = True
         self._names_known.clear()
         self._listed, self._listing_error = False, None

@@ -41,6 +41,14 @@ def test_every_accounts_own_metrics_get_their_turn() -> None:
         assert f"media_exporter_polls_total{labels} 0\n" not in text
 
 
+async def test_an_account_is_polled_once_at_a_time(tmp_path: Path) -> None:
+    """A poll that is asked for during another waits for it, and succeeds."""
+    simulation = Simulation(tmp_path, providers=["wowza"])
+    async with simulation.running() as exporter:
+        (collector,) = exporter.collectors
+        assert await asyncio.gather(collector.poll(), collector.poll()) == [True, True]
+
+
 async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
