@@ -255,9 +255,9 @@ class _Progress:
         return self.status not in _UNFINISHED and self.completed is not None
 
     @property
-    def newest(self) -> int:
-        """The newest instant that is known of it."""
-        return max(self.submitted, self.started or 0, self.completed or 0)
+    def instants(self) -> tuple[int, ...]:
+        """The instants that are known of it."""
+        return tuple(filter(None, (self.submitted, self.started, self.completed)))
 
 
 def _progress(job: _Job, *, path: str) -> _Progress | None:
@@ -326,11 +326,15 @@ def _item(job: _Progress) -> Item:
     )
 
 
-def _newest(jobs: Sequence[_Progress]) -> int | None:
-    """The end of the hour that holds the newest instant that is known of `jobs`."""
-    if not jobs:
+def _newest(jobs: Sequence[_Progress], *, now: int) -> int | None:
+    """The end of the hour that holds the newest instant that is known of `jobs`.
+
+    Instants more than a day after `now` are left out: one year 9999 would be the newest for good.
+    """
+    known = (instant // 1000 for job in jobs for instant in job.instants)
+    newest = max((instant for instant in known if instant <= now + DAY), default=None)
+    if newest is None:
         return None
-    newest = max(job.newest for job in jobs) // 1000
     return Step.HOUR.after(Step.HOUR.floor(newest))
 
 
@@ -380,7 +384,7 @@ class _JobsFeed:
             levels=nothing,
             items=[_item(job) for job in jobs],
             follow=_next_page(request, page.next_token),
-            newest=_newest(dated),
+            newest=_newest(dated, now=ask.now),
             remarks=() if len(dated) == len(listed) else (_UNDATED,),
         )
 

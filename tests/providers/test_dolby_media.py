@@ -567,6 +567,7 @@ class TestJobs:
                 {"status": "Pending", "time_completed": "0001-01-01T00:00:00Z"},
                 "2021-08-10T06:00:00",
             ),
+            ({"time_completed": "9999-12-31T23:59:59Z"}, "2021-08-10T06:00:00"),
         ],
     )
     def test_the_data_is_as_new_as_the_newest_instant_of_a_listed_job(self, times, newest):

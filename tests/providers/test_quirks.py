@@ -116,7 +116,10 @@ def named_in(vendor: str) -> set[str]:
         for path in (here, here.with_name(f"test_{vendor}.py"))
     )
     return {
-        node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+        node.name
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
 
 
