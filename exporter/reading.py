@@ -85,7 +85,7 @@ def milliseconds(value: str | int | float, *, path: str) -> int:
         try:
             moment = datetime.fromisoformat(value.strip())
         except ValueError as error:
-            raise SchemaError(f"{path}: not an ISO 8601 time: {value[:40]!r}") from error
+            raise SchemaError(f"{path}: expected an ISO 8601 time") from error
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         seconds = int(moment.replace(microsecond=0).timestamp())

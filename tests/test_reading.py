@@ -82,6 +82,13 @@ def test_what_is_no_instant_is_refused(text):
         reading.instant(text, path="$.at")
 
 
+def test_an_error_quotes_no_text_of_a_vendor():
+    """Whatever stands there may be a secret."""
+    with pytest.raises(SchemaError) as caught:
+        reading.instant("hunter2", path="$.at")
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("value", "label"),
     [(None, "unknown"), ("", "unknown"), ("  ", "unknown"), (" a b ", "a b"), (720, "720")],
