@@ -52,7 +52,14 @@ def newest(simulation: Simulation) -> float:
     return value
 
 
-@pytest.mark.parametrize(("allowed", "most_failures"), [(24, 0), (10, 12)], ids=["24", "10"])
+@pytest.mark.parametrize(
+    ("allowed", "most_failures"),
+    [
+        pytest.param(24, 0, marks=pytest.mark.soak),
+        (10, 12),
+    ],
+    ids=["24", "10"],
+)
 async def test_a_quota_smaller_than_the_look_back_loses_nothing(
     allowed: int, most_failures: int, tmp_path: Path
 ) -> None:

@@ -84,7 +84,13 @@ FEEDS = {
 }
 
 
-@pytest.mark.parametrize("feeds", FEEDS.values(), ids=FEEDS.keys())
+@pytest.mark.parametrize(
+    "feeds",
+    [
+        pytest.param(FEEDS["in turn"], id="in turn", marks=pytest.mark.soak),
+        pytest.param(FEEDS["proven"], id="proven"),
+    ],
+)
 async def test_counters_are_exact_while_streams_fall_silent_and_wake(
     feeds: list[str], tmp_path: Path
 ) -> None:
@@ -175,6 +181,7 @@ async def test_what_the_accounts_total_proves_is_not_asked_for(tmp_path: Path) -
     assert most_proven < most_in_turn
 
 
+@pytest.mark.soak
 async def test_a_day_old_growth_of_an_idle_stream_is_found_at_the_look_back(
     tmp_path: Path,
 ) -> None:

@@ -451,7 +451,7 @@ def count_exactly(attack, *, histories, steps):
 
 @pytest.mark.timeout(900)  # seconds on an idle machine, minutes on one that does much else
 def test_every_history_is_counted_exactly(attack):
-    count_exactly(attack, histories=150, steps=20)
+    count_exactly(attack, histories=100, steps=20)
 
 
 @pytest.mark.soak
