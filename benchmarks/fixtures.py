@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.ledger import Ledger, Poll
-from exporter.measures import STREAM_DELIVERED_BYTES, STREAM_RECEIVED_BYTES
 from exporter.model import HOUR, Usage
+from exporter.model.measures import STREAM_DELIVERED_BYTES, STREAM_RECEIVED_BYTES
 
 NOBODY = "http://127.0.0.1:9"
 """Nobody listens there: polls fail at once, and the ledger alone is served."""

@@ -22,8 +22,8 @@ from benchmarks.machine import LOAD_CPU, SERVER_CPU, free_port, running
 from benchmarks.results import Result, median
 from exporter import providers
 from exporter.app import Exporter
+from exporter.client.fetch import Round
 from exporter.config import load
-from exporter.fetch import Round
 from exporter.ledger import Ledger, Poll
 from exporter.model import Ask, Request, Span, Step, Window
 

@@ -11,23 +11,23 @@ from contextlib import suppress
 
 import httpx
 
-from exporter.assembly import Parts, RunningAccount, assemble, authenticator_of
-from exporter.client import LARGE_BODIES, Authenticator
-from exporter.collector import Collector
+from exporter.client.http import LARGE_BODIES, Authenticator
 from exporter.config import Account, Config, RemoteWrite, redacted
-from exporter.errors import ExporterError, ServeError
 from exporter.exposition import Format, Page
+from exporter.exposition.publisher import Publisher
+from exporter.exposition.telemetry import RemoteWriteTelemetry, Telemetry
 from exporter.history.remote_write import RemoteWriter
-from exporter.keeping import Tools
 from exporter.ledger import Ledger
-from exporter.publisher import Publisher
-from exporter.schedule import hold_seconds
-from exporter.server import Server
-from exporter.serving import STOPPING_SECONDS, WebOptions, http_server
-from exporter.status import AccountStatus
-from exporter.telemetry import RemoteWriteTelemetry, Telemetry
-from exporter.web import WebSecurity
-from exporter.worker import Worker
+from exporter.ledger.thread import Worker
+from exporter.model.errors import ExporterError, ServeError
+from exporter.polling.accounts import Parts, RunningAccount, assemble, authenticator_of
+from exporter.polling.collector import Collector
+from exporter.polling.recorder import Tools
+from exporter.polling.schedule import hold_seconds
+from exporter.polling.status import AccountStatus
+from exporter.web.app import Server
+from exporter.web.server import STOPPING_SECONDS, WebOptions, http_server
+from exporter.web.toolkit import WebSecurity
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter.errors import CredentialError
+from exporter.model.errors import CredentialError
 from exporter.secret import Secret
 
 LONGEST_BYTES = 65536

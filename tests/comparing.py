@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exporter.measures import BY_NAME
 from exporter.model import DAY, HOUR
+from exporter.model.measures import BY_NAME
 from tests.simulation import ACCOUNTS, Key, Simulation
 
 LIFETIME = frozenset({"media_lifetime_views_total", "media_lifetime_viewing_seconds_total"})

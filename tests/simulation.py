@@ -14,15 +14,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import providers
 from exporter.app import Exporter
-from exporter.collector import discovery_feed
 from exporter.config import Account, load
 from exporter.emulators.app import Emulators
 from exporter.emulators.faults import Faults
 from exporter.emulators.vendor import Vendor
 from exporter.emulators.world import World
 from exporter.exposition import Format
-from exporter.measures import BY_NAME
 from exporter.model import Feed
+from exporter.model.measures import BY_NAME
+from exporter.polling.collector import discovery_feed
 
 HOUR = 3600
 DAY = 24 * HOUR

@@ -18,9 +18,11 @@ import httpx
 import pytest
 import trustme
 
-from exporter.client import BearerAuth, TokenAuth, VendorClient
+from exporter.client.http import BearerAuth, TokenAuth, VendorClient
+from exporter.client.singleflight import Shared
 from exporter.credentials import FileCredential, Watched
-from exporter.errors import (
+from exporter.model import Request
+from exporter.model.errors import (
     AuthError,
     ForbiddenError,
     InvalidRequestError,
@@ -34,8 +36,6 @@ from exporter.errors import (
     ServerError,
     TooLargeError,
 )
-from exporter.model import Request
-from exporter.sharing import Shared
 
 SECRET = "s3cr3t-value"
 NOW = 1_800_000_000

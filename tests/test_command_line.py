@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter import __version__, demo, options
+from exporter import __version__
+from exporter.cli import demo, flags
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.processes import vendors
@@ -270,7 +271,7 @@ def test_every_flag_of_serve_has_its_variable() -> None:
         "--log.format",
     ):
         assert flag in text
-        assert options.variable(flag) in text.replace("\n", "").replace(" ", "")
+        assert flags.variable(flag) in text.replace("\n", "").replace(" ", "")
 
 
 def test_a_wrong_value_in_a_variable_is_wrong_usage(config: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from exporter.credentials import EnvironmentCredential, FileCredential, Watched
-from exporter.errors import CredentialError
+from exporter.model.errors import CredentialError
 
 SECRET = "s3cr3t-value"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter import doctor, providers
+from exporter import providers
+from exporter.cli import doctor
 from exporter.config import Config, load
 from tests.simulation import ACCOUNTS, Simulation
 

@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 
 from exporter import providers
-from exporter.cost import cost, estimate
 from exporter.model import DAY, Ask, Feed, Request
+from exporter.polling.cost import cost, estimate
 from tests.simulation import Simulation
 
 MILLICAST = providers.load()["millicast"]

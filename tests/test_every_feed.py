@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exporter.emulators.world import World
-from exporter.measures import CATALOGUE
+from exporter.model.measures import CATALOGUE
 from tests.comparing import (
     counters,
     differences,

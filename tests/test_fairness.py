@@ -13,11 +13,11 @@ import pytest
 
 from exporter import providers
 from exporter.config import Config, load
-from exporter.errors import LedgerWriteError, RateLimitedError
 from exporter.exposition import Format
+from exporter.exposition.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
 from exporter.ledger import Book, Ledger
 from exporter.model import Request
-from exporter.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
+from exporter.model.errors import LedgerWriteError, RateLimitedError
 from tests.simulation import Simulation
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import serving
-from exporter.fast_lane import FastLane
-from exporter.listening import listen
-from exporter.serving import WebOptions
+from exporter.web import server
+from exporter.web.fast_path import FastLane
+from exporter.web.listen import listen
+from exporter.web.server import WebOptions
 from tests.simulation import Simulation
 
 ORDINARY = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
@@ -104,7 +104,7 @@ async def test_a_connection_that_is_not_used_any_more_is_let_go(
     simulation: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an ordinary scrape as after any other."""
-    monkeypatch.setattr(serving, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(server, "IDLE_SECONDS", 0.1)
     async with served(simulation) as address:
         reader, writer = await asyncio.open_connection(*address)
         writer.write(ORDINARY)

@@ -9,19 +9,8 @@ from typing import Literal
 import msgspec
 import pytest
 
-from exporter.errors import (
-    AuthError,
-    ForbiddenError,
-    InvalidRequestError,
-    NetworkError,
-    NotFoundError,
-    RateLimitedError,
-    SchemaError,
-    ServerError,
-    TooLargeError,
-    TooManyPagesError,
-)
-from exporter.fetch import Round
+from exporter.client.fetch import Round
+from exporter.client.singleflight import KEPT_BYTES
 from exporter.model import (
     HOUR,
     LIFETIME_START,
@@ -38,7 +27,18 @@ from exporter.model import (
     Usage,
     Window,
 )
-from exporter.sharing import KEPT_BYTES
+from exporter.model.errors import (
+    AuthError,
+    ForbiddenError,
+    InvalidRequestError,
+    NetworkError,
+    NotFoundError,
+    RateLimitedError,
+    SchemaError,
+    ServerError,
+    TooLargeError,
+    TooManyPagesError,
+)
 
 BYTES = Measure("bytes_total", "counter", ("stream",), "Bytes.")
 VIEWS = Measure("views_total", "counter", ("stream",), "Views.")

@@ -16,11 +16,11 @@ import pytest
 import yaml
 
 from exporter import providers
+from exporter.client.fetch import Round
 from exporter.exposition import AccountPage, Format
-from exporter.fetch import Round
 from exporter.ledger import Ledger, Poll
-from exporter.measures import CATALOGUE
 from exporter.model import Ask, Request, Span, Step, Window
+from exporter.model.measures import CATALOGUE
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "golden").glob("*/*/case.yaml"))
 

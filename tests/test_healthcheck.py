@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import trustme
 
-from exporter.healthcheck import check, health_url
+from exporter.cli.healthcheck import check, health_url
 
 
 @contextmanager

@@ -6,10 +6,9 @@ from math import ceil
 
 import pytest
 
-from exporter import measures
-from exporter.idle import divided, proven_from
 from exporter.ledger import Book, FeedState
-from exporter.model import HOUR, Usage
+from exporter.model import HOUR, Usage, measures
+from exporter.polling.idle import divided, proven_from
 
 NOW = 1_775_000_000
 CADENCE = 900

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from exporter import measures
-from exporter.answers import read_answer
-from exporter.errors import SchemaError
-from exporter.fetch import Round
-from exporter.merging import Fetched, joined
-from exporter.model import HOUR, Answer, Event, Item, Level, Request, Span, Step, Window
+from exporter.client.fetch import Round
+from exporter.client.merge import Fetched, joined
+from exporter.client.parse import read_answer
+from exporter.model import HOUR, Answer, Event, Item, Level, Request, Span, Step, Window, measures
+from exporter.model.errors import SchemaError
 from exporter.providers.livepeer import PROVIDER
 from tests.test_fetch import ASK, VIEWERS, SomeFeed, Vendor, hour, requests
 

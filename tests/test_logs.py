@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter import logs
-from exporter.advice import ADVICE
-from exporter.journal import MOST_REMARKS, Journal
+from exporter.cli import logs
+from exporter.polling.advice import ADVICE
+from exporter.polling.log import MOST_REMARKS, Journal
 from tests.simulation import DAY, HOUR, Simulation
 
 CADENCE = 900

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from exporter.exposition import Format
-from exporter.negotiation import accepts_gzip, choose_format
+from exporter.web.negotiation import accepts_gzip, choose_format
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import PollTimeoutError
-from exporter.pacing import Pacing
+from exporter.client.pacing import Pacing
+from exporter.model.errors import PollTimeoutError
 
 
 class Clock:

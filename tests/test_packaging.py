@@ -89,7 +89,7 @@ def test_the_version_is_said_once():
 def test_the_installed_distribution_is_the_checkout():
     assert metadata.version("media-usage-exporter") == exporter.__version__
     (script,) = metadata.entry_points(group="console_scripts", name="media-usage-exporter")
-    assert script.value == "exporter.cli:main"
+    assert script.value == "exporter.cli.main:main"
 
 
 def test_the_wheel_holds_the_whole_package_its_types_and_its_licence_and_no_more(tmp_path):

@@ -2,7 +2,7 @@
 
 import gc
 
-from exporter.pauses import FROZEN_AT_LEAST, Longlived
+from exporter.exposition.garbage_collection import FROZEN_AT_LEAST, Longlived
 
 
 def test_many_new_series_are_frozen_once() -> None:

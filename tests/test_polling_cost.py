@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from exporter import providers
-from exporter.cost import Cost, cost
 from exporter.emulators.app import Logged
 from exporter.emulators.world import World
-from exporter.history.reconciliation import Reconciler
-from exporter.schedule import offset_seconds
+from exporter.polling.cost import Cost, cost
+from exporter.polling.reconciliation import Reconciler
+from exporter.polling.schedule import offset_seconds
 from tests.comparing import turn_on_every_feed
 from tests.simulation import ACCOUNTS, DAY, HOUR, Simulation
 

@@ -13,22 +13,12 @@ import msgspec
 import pytest
 
 from exporter import providers
+from exporter.client.fetch import LASTING
 from exporter.emulators import http
 from exporter.emulators.app import Emulators
 from exporter.emulators.mutations import MUTATIONS
 from exporter.emulators.vendor import Vendor
 from exporter.emulators.world import World
-from exporter.errors import (
-    REASONS,
-    ForbiddenError,
-    InvalidRequestError,
-    NotFoundError,
-    SchemaError,
-    ServerError,
-    TooLargeError,
-)
-from exporter.fetch import LASTING
-from exporter.measures import CATALOGUE
 from exporter.model import (
     DAY,
     LARGEST_AMOUNT,
@@ -41,7 +31,17 @@ from exporter.model import (
     Request,
     Window,
 )
-from exporter.schedule import REVISIT_SECONDS, cover
+from exporter.model.errors import (
+    REASONS,
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    SchemaError,
+    ServerError,
+    TooLargeError,
+)
+from exporter.model.measures import CATALOGUE
+from exporter.polling.schedule import REVISIT_SECONDS, cover
 from tests.comparing import differences
 from tests.fifth.emulator import Harbour
 from tests.simulation import ACCOUNTS, HOUR, START, Simulation

@@ -7,11 +7,11 @@ import zlib
 
 import pytest
 
-from exporter import measures
 from exporter.exposition import AccountPage, Format
-from exporter.publisher import KEPT_PAGES, Publisher
-from exporter.telemetry import AccountTelemetry, Telemetry
-from exporter.worker import Worker
+from exporter.exposition.publisher import KEPT_PAGES, Publisher
+from exporter.exposition.telemetry import AccountTelemetry, Telemetry
+from exporter.ledger.thread import Worker
+from exporter.model import measures
 from tests.exposition import plain
 from tests.exposition.plain import Shelf
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from exporter.allowance import Allowance
-from exporter.collector import Collector
-from exporter.errors import RateLimitedError
+from exporter.model.errors import RateLimitedError
+from exporter.polling.allowance import Allowance
+from exporter.polling.collector import Collector
 from tests.simulation import ACCOUNTS, DAY, HOUR, Simulation
 from tests.test_slow_vendors import as_if_it_were_fast, backlog, simulate
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from exporter import reading
-from exporter.errors import SchemaError
-from exporter.model import LARGEST_AMOUNT
-from exporter.reading import refuse_repeated_keys
+from exporter.model import LARGEST_AMOUNT, values
+from exporter.model.errors import SchemaError
+from exporter.model.values import refuse_repeated_keys
 
 
 @pytest.mark.parametrize(
@@ -26,12 +25,12 @@ from exporter.reading import refuse_repeated_keys
     ],
 )
 def test_an_amount_is_scaled_as_it_was_written(value, scale, parts):
-    assert reading.amount(value, scale=scale, path="$") == parts
+    assert values.amount(value, scale=scale, path="$") == parts
 
 
 @given(some.integers(0, LARGEST_AMOUNT // 1000))
 def test_whole_amounts_are_exact(value):
-    assert reading.amount(value, scale=1000, path="$") == value * 1000
+    assert values.amount(value, scale=1000, path="$") == value * 1000
 
 
 @pytest.mark.parametrize(
@@ -47,17 +46,17 @@ def test_whole_amounts_are_exact(value):
 )
 def test_an_impossible_amount_is_refused_with_its_path(value, scale):
     with pytest.raises(SchemaError, match=r"^\$\.data\.bytesIn: "):
-        reading.amount(value, scale=scale, path="$.data.bytesIn")
+        values.amount(value, scale=scale, path="$.data.bytesIn")
 
 
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf])
 def test_an_impossible_level_is_refused(value):
     with pytest.raises(SchemaError):
-        reading.level(value, path="$")
+        values.level(value, path="$")
 
 
 def test_a_level_keeps_its_type():
-    assert reading.level(0.25, path="$") == 0.25
+    assert values.level(0.25, path="$") == 0.25
 
 
 @pytest.mark.parametrize(
@@ -72,20 +71,20 @@ def test_a_level_keeps_its_type():
     ],
 )
 def test_instants_are_utc_and_cut_to_milliseconds(text, milliseconds):
-    assert reading.milliseconds(text, path="$") == milliseconds
-    assert reading.instant(text, path="$") == milliseconds // 1000
+    assert values.milliseconds(text, path="$") == milliseconds
+    assert values.instant(text, path="$") == milliseconds // 1000
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2022-01-26T12:60:00Z", -1, math.inf])
 def test_what_is_no_instant_is_refused(text):
     with pytest.raises(SchemaError, match=r"^\$\.at: "):
-        reading.instant(text, path="$.at")
+        values.instant(text, path="$.at")
 
 
 def test_an_error_quotes_no_text_of_a_vendor():
     """Whatever stands there may be a secret."""
     with pytest.raises(SchemaError) as caught:
-        reading.instant("hunter2", path="$.at")
+        values.instant("hunter2", path="$.at")
     assert "hunter2" not in str(caught.value)
 
 
@@ -94,7 +93,7 @@ def test_an_error_quotes_no_text_of_a_vendor():
     [(None, "unknown"), ("", "unknown"), ("  ", "unknown"), (" a b ", "a b"), (720, "720")],
 )
 def test_labels_name_what_the_vendor_leaves_out(value, label):
-    assert reading.label(value) == label
+    assert values.label(value) == label
 
 
 @pytest.mark.parametrize(
@@ -109,19 +108,19 @@ def test_labels_name_what_the_vendor_leaves_out(value, label):
     ],
 )
 def test_two_letters_are_a_country_code_and_anything_else_a_name(value, country):
-    assert reading.country(value) == country
+    assert values.country(value) == country
 
 
 @pytest.mark.parametrize("text", ["-1", "9007199254740993", "true", '"1"', "1.5"])
 def test_whole_amounts_are_checked_while_decoding(text):
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=reading.Whole)
+        msgspec.json.decode(text, type=values.Whole)
 
 
 @pytest.mark.parametrize("text", ["-0.5", "1e17", "9007199254740993", "null"])
 def test_numbers_are_checked_while_decoding(text):
     with pytest.raises(msgspec.ValidationError):
-        msgspec.json.decode(text, type=reading.Number)
+        msgspec.json.decode(text, type=values.Number)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def test_keys_that_come_once_each_are_no_reason_to_refuse(body: bytes) -> None:
 
 @pytest.mark.parametrize("value", [0, 7, 22886, 22886.0, 1e3, LARGEST_AMOUNT])
 def test_a_count_may_be_written_with_a_fraction_of_nothing(value):
-    found = reading.whole(value, path="$")
+    found = values.whole(value, path="$")
     assert found == value
     assert type(found) is int
 
@@ -164,7 +163,7 @@ def test_a_count_may_be_written_with_a_fraction_of_nothing(value):
 @pytest.mark.parametrize("value", [7.5, -1, -1.0, math.nan, math.inf, LARGEST_AMOUNT + 1])
 def test_anything_else_is_no_count(value):
     with pytest.raises(SchemaError, match=r"\$\.views"):
-        reading.whole(value, path="$.views")
+        values.whole(value, path="$.views")
 
 
 @pytest.mark.parametrize(
@@ -172,10 +171,10 @@ def test_anything_else_is_no_count(value):
 )
 def test_no_vendor_was_there_before_the_year_2000(value):
     """Servers write such times where there is none."""
-    assert reading.moment(value, path="$") is None
+    assert values.moment(value, path="$") is None
 
 
 def test_the_year_2000_is_a_time():
-    assert reading.moment("2000-01-01T00:00:00Z", path="$") == 946_684_800_000
+    assert values.moment("2000-01-01T00:00:00Z", path="$") == 946_684_800_000
     with pytest.raises(SchemaError):
-        reading.moment("yesterday", path="$")
+        values.moment("yesterday", path="$")

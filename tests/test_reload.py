@@ -10,7 +10,7 @@ import pytest
 from exporter import providers
 from exporter.app import Exporter
 from exporter.config import Config, load
-from exporter.errors import LedgerWriteError
+from exporter.model.errors import LedgerWriteError
 from tests.simulation import Simulation
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as some
 
 from exporter.model import DAY, HOUR, Resolution, Span, Step, Window
-from exporter.schedule import (
+from exporter.polling.schedule import (
     REVISIT_SECONDS,
     counted_from,
     cover,

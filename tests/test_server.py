@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-from exporter import demo
+from exporter.cli import demo
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.processes import Exporter, eventually, vendors

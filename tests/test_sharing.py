@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.errors import (
+from exporter.client.fetch import Round
+from exporter.client.singleflight import FIRST_SECONDS, Shared
+from exporter.model import Answer, Ask, Request
+from exporter.model.errors import (
     AuthError,
     ForbiddenError,
     NetworkError,
@@ -14,9 +17,6 @@ from exporter.errors import (
     RateLimitedError,
     ServerError,
 )
-from exporter.fetch import Round
-from exporter.model import Answer, Ask, Request
-from exporter.sharing import FIRST_SECONDS, Shared
 from tests.test_client import loop_time, run
 
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from exporter.collector import Collector
 from exporter.emulators.world import World
-from exporter.errors import PollTimeoutError
+from exporter.model.errors import PollTimeoutError
+from exporter.polling.collector import Collector
 from tests.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
 
 PATIENCE_SECONDS = 0.6

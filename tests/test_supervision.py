@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from exporter import running
-from exporter.supervision import Supervisor, watchdog_interval
+from exporter.cli import serve
+from exporter.cli.systemd import Supervisor, watchdog_interval
 
 PROCESS = 4711
 
@@ -99,5 +99,5 @@ async def test_the_watchdog_is_fed_only_while_the_poll_loops_move():
     manager: Any = Manager()
     exporter: Any = Loops()
     with pytest.raises(asyncio.CancelledError):
-        await running._assure(manager, exporter, 0)
+        await serve._assure(manager, exporter, 0)
     assert heard == [2, 0]

@@ -6,11 +6,16 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.errors import REASONS
 from exporter.exposition import Format
-from exporter.measures import CATALOGUE
-from exporter.own_metrics import ACCOUNT_METRICS, LEDGER_REASON, OWN_METRICS, PROCESS_METRICS
-from exporter.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
+from exporter.exposition.own_metrics import (
+    ACCOUNT_METRICS,
+    LEDGER_REASON,
+    OWN_METRICS,
+    PROCESS_METRICS,
+)
+from exporter.exposition.telemetry import RENDERED_AT_ONCE, AccountTelemetry, Telemetry
+from exporter.model.errors import REASONS
+from exporter.model.measures import CATALOGUE
 
 NOW = 1_704_067_200.0
 

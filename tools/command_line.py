@@ -6,11 +6,11 @@ import argparse
 import re
 from collections.abc import Iterator
 
-from exporter.options import PREFIX, commands
+from exporter.cli.flags import PREFIX, commands
 
 _HEAD = f"""# Command line
 
-<!-- Made from exporter/options.py by `make generate`. -->
+<!-- Made from exporter/cli/flags.py by `make generate`. -->
 
 `media-usage-exporter COMMAND [FLAG …]`; without a command it is `serve`. A flag beats its environment
 variable, which beats the default. Variables of flags that may be repeated hold several values, parted

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from exporter import providers
-from exporter.measures import CATALOGUE
+from exporter.exposition.own_metrics import OWN_METRICS, OwnMetric
 from exporter.model import Measure, Provider
-from exporter.own_metrics import OWN_METRICS, OwnMetric
+from exporter.model.measures import CATALOGUE
 
 _HEAD: Final = """\
 <!-- Made by `make generate` from the code. -->

@@ -17,7 +17,7 @@ the clock, the network, the ledger and the exposition are not its business, and 
 provider. The shapes are in `exporter/model.py`: `Provider`, `Feed`, `Request`, `Answer`.
 
 1. Collect the facts: the vendor's documents, its examples, and where the two disagree.
-2. Choose metrics from `exporter/measures.py`. A new one is written there, once.
+2. Choose metrics from `exporter/model/measures.py`. A new one is written there, once.
 3. Write the provider. A feed is a family of endpoints:
    - `requests` turns a question (spans of time, stream names) into requests, always the same ones;
    - `parse` reads one answer into usage, levels, events, and the requests that follow from it. Be

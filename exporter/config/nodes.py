@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 
 if TYPE_CHECKING:
     Loader = yaml.SafeLoader

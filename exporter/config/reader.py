@@ -12,8 +12,8 @@ from exporter.config import accounts, fields, nodes
 from exporter.config.fields import Section
 from exporter.config.reading import MISSING, Entry, Reading
 from exporter.config.settings import Config
-from exporter.errors import ConfigError
 from exporter.model import Provider
+from exporter.model.errors import ConfigError
 
 
 def load(path: Path, providers: Mapping[str, Provider]) -> Config:

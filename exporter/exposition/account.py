@@ -9,8 +9,8 @@ from types import MappingProxyType
 from exporter.exposition.block import Block
 from exporter.exposition.text import Format, escaped, labels_text, number, scaled
 from exporter.ledger import OTHER_STREAM, Book, Series, limited_labels
-from exporter.measures import CATALOGUE
 from exporter.model import Level, Measure
+from exporter.model.measures import CATALOGUE
 
 Levels = dict[tuple[str, ...], int | float]
 

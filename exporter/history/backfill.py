@@ -21,7 +21,7 @@ import msgspec
 
 from exporter.exposition import Family, Format
 from exporter.exposition.text import labels_text, scaled
-from exporter.history.reading import Choice, FeedHistory, feeds
+from exporter.history.reader import Choice, FeedHistory, feeds
 from exporter.ledger.book import other_labels
 from exporter.ledger.recording import COUNT, SUM
 from exporter.model import DAY, LIFETIME_START, LIFETIME_WIDTH, Measure

@@ -12,12 +12,12 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 
-from exporter.errors import ExporterError
 from exporter.exposition.text import scaled
-from exporter.history.reading import Choice, FeedHistory, feeds
+from exporter.history.reader import Choice, FeedHistory, feeds
 from exporter.ledger.recording import SUM
-from exporter.measures import BY_NAME
 from exporter.model import LIFETIME_WIDTH, Measure
+from exporter.model.errors import ExporterError
+from exporter.model.measures import BY_NAME
 
 FORMATS: Final = ("csv", "jsonl", "parquet")
 COLUMNS: Final = ("provider", "account", "measure", "labels", "start", "end", "value", "final")

@@ -25,17 +25,17 @@ import httpx
 import msgspec
 
 from exporter import __version__
+from exporter.client.responses import retry_after_seconds
 from exporter.config import RemoteWrite
 from exporter.credentials import Watched
-from exporter.errors import CredentialError, LedgerWriteError
+from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history.write_request import encoder
 from exporter.ledger import Ledger
 from exporter.ledger.book import other_labels
-from exporter.measures import BY_NAME
+from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR, Measure
-from exporter.responses import retry_after_seconds
-from exporter.telemetry import RemoteWriteTelemetry
-from exporter.worker import Worker
+from exporter.model.errors import CredentialError, LedgerWriteError
+from exporter.model.measures import BY_NAME
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from exporter.errors import ExporterError
+from exporter.model.errors import ExporterError
 
 Series = tuple[tuple[tuple[str, str], ...], list[tuple[int, float]]]
 """Sorted labels, and samples as (Unix milliseconds, value)."""

@@ -8,8 +8,8 @@ import msgspec
 
 from exporter.ledger.book import Book, FeedState
 from exporter.ledger.poll import Poll
-from exporter.measures import BY_NAME
 from exporter.model import Measure
+from exporter.model.measures import BY_NAME
 
 Described = dict[Measure, dict[tuple[str, ...], tuple[str, ...]]]
 """Labels by those of them that say which thing it is, for each measure."""

@@ -7,19 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from exporter.errors import LedgerError
-from exporter.ledger.book import (
-    OTHER_STREAM,
-    Book,
-    FeedState,
-    Series,
-    limited_labels,
-    other_labels,
-)
+from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series, limited_labels, other_labels
 from exporter.ledger.file import DAMAGED
 from exporter.ledger.recording import stored
-from exporter.measures import BY_NAME
 from exporter.model import Window
+from exporter.model.errors import LedgerError
+from exporter.model.measures import BY_NAME
 
 
 def load_feed(connection: sqlite3.Connection, account: int, name: str) -> FeedState:

@@ -9,14 +9,7 @@ from typing import Final
 
 import msgspec
 
-from exporter.ledger.book import (
-    OTHER_STREAM,
-    Book,
-    FeedState,
-    Series,
-    limited_labels,
-    other_labels,
-)
+from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series, limited_labels, other_labels
 from exporter.ledger.rule import expose
 from exporter.model import DAY, HOUR, LIFETIME_WIDTH, Event, Measure, Step, Usage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import suppress
 
-from exporter.errors import LedgerError
+from exporter.model.errors import LedgerError
 
 APPLICATION_ID = 0x6D756578
 """'muex': tells a ledger from any other SQLite file."""

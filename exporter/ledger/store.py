@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.errors import LedgerError, LedgerWriteError
 from exporter.ledger.book import LABEL_LIMIT, Book
 from exporter.ledger.cursors import advance, leave, see, without
 from exporter.ledger.describing import describe, load_descriptions
@@ -21,6 +20,7 @@ from exporter.ledger.loading import load_feed, load_series
 from exporter.ledger.poll import Poll, Recorded
 from exporter.ledger.recording import Recording
 from exporter.model import DAY, HOUR, Measure, Step, Window
+from exporter.model.errors import LedgerError, LedgerWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,6 @@ from typing import Final
 
 import msgspec
 
-from exporter import measures, reading
-from exporter.errors import PollError, SchemaError
 from exporter.model import (
     DAY,
     HOUR,
@@ -41,7 +39,10 @@ from exporter.model import (
     Step,
     Usage,
     Window,
+    measures,
+    values,
 )
+from exporter.model.errors import PollError, SchemaError
 
 _USAGE: Final = "/media/usage"
 _JOBS: Final = "/media/jobs"
@@ -104,7 +105,7 @@ def _lists(document: object) -> Iterator[tuple[str, list[object]]]:
 
 def _nothing(document: object) -> bool:
     """Whether there is an empty list, or a null where usage belongs."""
-    if any(not values for _, values in _lists(document)):
+    if any(not items for _, items in _lists(document)):
         return True
     if not isinstance(document, dict):
         return False
@@ -124,13 +125,13 @@ def _rows(document: object) -> list[tuple[str, dict[str, object]]]:
     usage answer.
     """
     lists = [
-        (path, values, [_bared(value) for value in values if isinstance(value, dict)])
-        for path, values in _lists(document)
+        (path, len(items), [_bared(item) for item in items if isinstance(item, dict)])
+        for path, items in _lists(document)
     ]
     for sought in (("path",), tuple(_COUNTS)):
-        for path, values, rows in lists:
+        for path, length, rows in lists:
             if any(key in row for row in rows for key in sought):
-                if len(rows) < len(values):
+                if len(rows) < length:
                     raise SchemaError(f"{path}: not a list of objects alone")
                 return [(f"{path}[{index}]", row) for index, row in enumerate(rows)]
     if _nothing(document):
@@ -141,13 +142,13 @@ def _rows(document: object) -> list[tuple[str, dict[str, object]]]:
 def _path(value: object, *, path: str) -> str:
     if not isinstance(value, str | None):
         raise SchemaError(f"{path}: expected a string, got {type(value).__name__}")
-    return reading.label(value)
+    return values.label(value)
 
 
 def _count(value: object, *, path: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SchemaError(f"{path}: expected a whole number, got {type(value).__name__}")
-    return reading.whole(value, path=path)
+    return values.whole(value, path=path)
 
 
 def _counts(row: Mapping[str, object], *, path: str) -> Iterator[tuple[Measure, int]]:
@@ -232,7 +233,7 @@ _UNDATED: Final = "a job that does not say when it was submitted is not counted"
 def _snake(status: str) -> str:
     """`internal_error` for InternalError, Internal-Error, internal error and INTERNALERROR."""
     words = _WORD_START.sub(" ", status).replace("_", " ").replace("-", " ")
-    snake = "_".join(words.lower().split()) or reading.UNKNOWN
+    snake = "_".join(words.lower().split()) or values.UNKNOWN
     return _KNOWN.get(_bare(snake), snake)
 
 
@@ -266,13 +267,13 @@ def _progress(job: _Job, *, path: str) -> _Progress | None:
         raise SchemaError(f"{path}.job_id: empty")
     if not job.time_submitted:
         raise SchemaError(f"{path}.time_submitted: empty")
-    submitted = reading.moment(job.time_submitted, path=f"{path}.time_submitted")
-    started = reading.moment(job.time_started, path=f"{path}.time_started")
-    completed = reading.moment(job.time_completed, path=f"{path}.time_completed")
+    submitted = values.moment(job.time_submitted, path=f"{path}.time_submitted")
+    started = values.moment(job.time_started, path=f"{path}.time_started")
+    completed = values.moment(job.time_completed, path=f"{path}.time_completed")
     if submitted is None:
         return None
     return _Progress(
-        job.job_id, reading.label(job.path), _snake(job.status), submitted, started, completed
+        job.job_id, values.label(job.path), _snake(job.status), submitted, started, completed
     )
 
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
-from exporter.measures import BY_NAME
+from exporter.model.measures import BY_NAME
 from tests.attack.reporting import Attack
 from tests.processes import Exporter, eventually, vendors
 

@@ -16,8 +16,8 @@ import trustme
 from exporter.emulators.app import Emulators
 from exporter.emulators.faults import KINDS, PAGING, RETRY_AFTER
 from exporter.emulators.world import World
-from exporter.landing import landing_page
-from exporter.server import _status_json
+from exporter.web.app import _status_json
+from exporter.web.landing import landing_page
 from tests.attack.reporting import Attack
 from tests.attack.sockets import SECRET, SocketSimulation
 from tests.processes import vendors

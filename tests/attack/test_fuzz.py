@@ -22,14 +22,15 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import config, providers, web
-from exporter.answers import printable, read_answer
-from exporter.errors import ConfigError, SchemaError
+from exporter import config, providers
+from exporter.client.fetch import Round
+from exporter.client.parse import printable, read_answer
 from exporter.exposition import AccountPage, Format
-from exporter.fetch import Round
 from exporter.ledger import Ledger, Poll
-from exporter.measures import CATALOGUE
 from exporter.model import LARGEST_AMOUNT, Answer, Ask, Feed, Request, Span, Step, Window
+from exporter.model.errors import ConfigError, SchemaError
+from exporter.model.measures import CATALOGUE
+from exporter.web import toolkit
 from tests.attack.reporting import Attack
 from tests.config.vendors import VENDORS
 from tests.test_golden import CASES, Vendor, instant
@@ -367,7 +368,7 @@ def test_no_spoilt_configuration_is_more_than_refused(tmp_path: Path, attack: At
 def test_no_spoilt_web_configuration_is_more_than_refused(tmp_path: Path, attack: Attack) -> None:
     """A web config file with anything about it changed is read or refused, fault by fault."""
     files, folder = web_configurations(tmp_path)
-    attack_files("spoilt web configurations", files, web.load, range(500), folder, attack)
+    attack_files("spoilt web configurations", files, toolkit.load, range(500), folder, attack)
 
 
 @pytest.mark.soak
@@ -378,4 +379,6 @@ def test_no_spoilt_configuration_of_very_many_is_more_than_refused(
     name = "spoilt configurations"
     attack_files(name, configurations(), load_configuration, range(800, 20_000), tmp_path, attack)
     files, folder = web_configurations(tmp_path)
-    attack_files("spoilt web configurations", files, web.load, range(500, 10_000), folder, attack)
+    attack_files(
+        "spoilt web configurations", files, toolkit.load, range(500, 10_000), folder, attack
+    )

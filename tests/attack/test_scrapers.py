@@ -15,13 +15,15 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-from exporter import connections, demo, providers
+from exporter import providers
 from exporter.app import Exporter as App
+from exporter.cli import demo
 from exporter.config import load
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import Stream, World
-from exporter.listening import listen
-from exporter.serving import WebOptions
+from exporter.web import connections
+from exporter.web.listen import listen
+from exporter.web.server import WebOptions
 from tests.attack.reporting import Attack
 from tests.components import prometheus
 from tests.processes import Exporter, Prometheus, eventually, vendors

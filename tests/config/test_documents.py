@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter import config, providers
 from exporter.config import fields
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from tests.config.test_load import INVALID, VALID
 from tests.config.vendors import VENDORS
 from tools import configuration

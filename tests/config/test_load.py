@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from exporter import config
 from exporter.config import fields, nodes
 from exporter.credentials import EnvironmentCredential, FileCredential
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from tests.config.vendors import ACME, APPS, VENDORS
 
 HERE = Path(__file__).parent

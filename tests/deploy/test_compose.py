@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter import options
+from exporter.cli import flags
 from tests import components
 from tests.deploy.configurations import credential_files
 
@@ -80,13 +80,13 @@ def test_the_exporter_is_built_from_the_repository_and_shown_where_it_listens():
     context = (COMPOSE / exporter["build"]["context"]).resolve()
     assert context == ROOT
     assert (context / exporter["build"]["dockerfile"]).is_file()
-    assert exporter["ports"] == [f"127.0.0.1:{options.DEFAULT_PORT}:{options.DEFAULT_PORT}"]
-    assert options.parse(exporter["command"], {}).command == "demo"
+    assert exporter["ports"] == [f"127.0.0.1:{flags.DEFAULT_PORT}:{flags.DEFAULT_PORT}"]
+    assert flags.parse(exporter["command"], {}).command == "demo"
 
 
 def test_your_own_accounts_find_each_of_their_secrets():
     (service,) = ACCOUNTS["services"].values()
-    assert options.parse(service["command"], {}).command == "serve"
+    assert flags.parse(service["command"], {}).command == "serve"
     mounted = {Path("/run/secrets") / name for name in service["secrets"]}
     assert credential_files(COMPOSE / "accounts.yaml") == mounted
     assert service["secrets"] == list(ACCOUNTS["secrets"])
@@ -103,7 +103,7 @@ def test_prometheus_here_differs_from_the_example_in_names_and_pace_alone():
     here = yaml.safe_load((COMPOSE / "prometheus.yml").read_text("utf-8"))
     example = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text("utf-8"))
     (job,), (alertmanager,) = here["scrape_configs"], here["alerting"]["alertmanagers"]
-    assert job["static_configs"] == [{"targets": [f"exporter:{options.DEFAULT_PORT}"]}]
+    assert job["static_configs"] == [{"targets": [f"exporter:{flags.DEFAULT_PORT}"]}]
     assert alertmanager["static_configs"] == [{"targets": ["alertmanager:9093"]}]
     assert here["rule_files"] == ["rules/*.yml"]
     assert {str(Path(file).parent) for file in example["rule_files"]} == {"rules"}

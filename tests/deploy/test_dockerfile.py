@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from exporter import options
+from exporter.cli import flags
 from tests import components
 
 ROOT = Path(__file__).parent.parent.parent
@@ -81,12 +81,12 @@ def test_the_labels_say_what_the_project_says_of_itself():
 
 def test_the_environment_of_the_image_is_understood_and_overrides_nothing_typed():
     environment = dict(re.findall(r"\b(MEDIA_USAGE_EXPORTER_\w+)=(\S+)", TEXT))
-    chosen = options.parse([], environment)
+    chosen = flags.parse([], environment)
     assert str(chosen.config_file) == environment["MEDIA_USAGE_EXPORTER_CONFIG_FILE"]
     assert chosen.ledger_path == environment["MEDIA_USAGE_EXPORTER_LEDGER_PATH"]
-    assert chosen.web_listen_address == [f":{options.DEFAULT_PORT}"]
+    assert chosen.web_listen_address == [f":{flags.DEFAULT_PORT}"]
     assert len(environment) == 3
-    assert f"\nEXPOSE {options.DEFAULT_PORT}\n" in TEXT
+    assert f"\nEXPOSE {flags.DEFAULT_PORT}\n" in TEXT
 
 
 def test_the_builder_is_sent_what_the_dockerfile_copies_and_nothing_else():

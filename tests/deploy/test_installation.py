@@ -54,7 +54,7 @@ def test_the_sdist_builds_the_wheel_and_holds_tests_and_documentation_too(distri
     assert wheel.name == f"media_usage_exporter-{version}-py3-none-any.whl"
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "README.md", "exporter/cli.py", "pyproject.toml"} <= names
+    assert {"LICENSE", "README.md", "exporter/cli/main.py", "pyproject.toml"} <= names
     assert {"deploy/docker/Dockerfile", "docs/operations.md", "requirements/runtime.txt"} <= names
     assert "tests/deploy/test_installation.py" in names
     assert not {name for name in names if "/__pycache__/" in name or name.endswith(".db")}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter import options
+from exporter.cli import flags
 from tests import components
 from tests.deploy.configurations import credential_files
 from tests.deploy.kustomize import render
@@ -107,7 +107,7 @@ def test_user_paths_and_port_are_those_of_the_image(pod):
     assert user["fsGroup"] == user["runAsGroup"]
     assert f"CONFIG_FILE={mounts['config']}/config.yaml " in dockerfile
     assert f"\nVOLUME {mounts['ledger']}\n" in dockerfile
-    assert port["containerPort"] == options.DEFAULT_PORT
+    assert port["containerPort"] == flags.DEFAULT_PORT
 
 
 def test_what_is_referred_to_exists(objects, pod):

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter import measures, options, providers
-from exporter.errors import LedgerError
+from exporter import providers
+from exporter.cli import flags
 from exporter.ledger import Ledger, Poll
-from exporter.model import HOUR, Usage
+from exporter.model import HOUR, Usage, measures
+from exporter.model.errors import LedgerError
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/operations.md"
@@ -65,22 +66,22 @@ def explained(capsys):
     """All that the program says of its commands, flags and variables."""
     for command in (["--help"], ["serve", "--help"], ["check-config", "--help"]):
         with pytest.raises(SystemExit):
-            options.parse(command, {})
+            flags.parse(command, {})
     return capsys.readouterr().out
 
 
 def test_every_flag_command_and_variable_exists(explained):
     words = set(re.findall(r"[\w.-]+", explained))
-    flags = re.findall(r"--(?:config|ledger|log|web)\.[a-z.-]*[a-z]", TEXT)
-    variables = re.findall(rf"{options.PREFIX}\w+", TEXT)
-    assert {*flags, *variables} <= words
+    named = re.findall(r"--(?:config|ledger|log|web)\.[a-z.-]*[a-z]", TEXT)
+    variables = re.findall(rf"{flags.PREFIX}\w+", TEXT)
+    assert {*named, *variables} <= words
     for command in set(re.findall(r"media-usage-exporter ([a-z][a-z-]+)\b(?! /)", TEXT)):
         assert re.search(rf"^ +{command}( |$)", explained, re.MULTILINE), command
 
 
 def test_a_firewall_can_be_made_from_it():
-    assert f"| {options.DEFAULT_PORT} |" in TEXT
-    assert f"| {options.EMULATOR_PORT} |" in TEXT
+    assert f"| {flags.DEFAULT_PORT} |" in TEXT
+    assert f"| {flags.EMULATOR_PORT} |" in TEXT
     for vendor in providers.load().values():
         for url in filter(None, (vendor.url, vendor.auth_url)):
             assert f"`{urlsplit(url).hostname}`" in TEXT

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter import options
+from exporter.cli import flags
 from tests import components
 from tests.deploy.configurations import credential_files
 
@@ -53,7 +53,7 @@ def test_systemd_calls_its_exposure_two_of_ten_or_less(analyze):
 def test_the_command_is_one_that_the_exporter_takes():
     (command,) = settings("ExecStart")
     program, *words = command.replace("%S", "/var/lib").split()
-    chosen = options.parse(words, {})
+    chosen = flags.parse(words, {})
     (state,) = settings("StateDirectory")
     assert program == PROGRAM
     assert chosen.command == "serve"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import demo
+from exporter.cli import demo
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import Stream, World
-from exporter.measures import BY_NAME
+from exporter.model.measures import BY_NAME
 from tests.components import prometheus, promtool
 from tests.processes import Exporter, Prometheus, eventually, vendors
 

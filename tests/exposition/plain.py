@@ -6,8 +6,8 @@ from itertools import groupby
 
 from exporter.exposition import Format
 from exporter.ledger import Book, Series
-from exporter.measures import CATALOGUE
 from exporter.model import Measure
+from exporter.model.measures import CATALOGUE
 
 NASTY = 'quote " newline \n backslash \\ tab \t return \r next \x85\u2028 four \U0001f3a5 nul \x00 '
 

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from exporter import measures
 from exporter.exposition import AccountPage, Format
 from exporter.ledger import OTHER_STREAM
-from exporter.model import Level
+from exporter.model import Level, measures
 from tests.exposition.plain import Shelf
 
 NOW = 1_704_067_200.0

@@ -11,11 +11,10 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter import measures
 from exporter.exposition import AccountPage, Family, Format, assemble, finish
 from exporter.exposition.page import Section
-from exporter.measures import CATALOGUE
-from exporter.model import Level
+from exporter.model import Level, measures
+from exporter.model.measures import CATALOGUE
 from tests.exposition import plain
 from tests.exposition.plain import Shelf
 

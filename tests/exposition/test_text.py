@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.exposition.text import Family, Format, labels_text, number, scaled
-from exporter.measures import CATALOGUE
+from exporter.model.measures import CATALOGUE
 from tests.exposition.plain import NASTY
 
 anything = some.text(alphabet=some.characters(), max_size=30)

@@ -7,8 +7,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 import tools.dashboards  # noqa: F401  # silences what the package warns of when it is imported
-from exporter.measures import BY_NAME
-from exporter.own_metrics import OWN_METRICS
+from exporter.exposition.own_metrics import OWN_METRICS
+from exporter.model.measures import BY_NAME
 from tests.grafana.documents import (
     DASHBOARDS,
     FOLDER,

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter import demo
+from exporter.cli import demo
 from exporter.emulators.app import Emulators
 from exporter.emulators.dolby_jobs import Job, Jobs
 from exporter.emulators.dolby_media import DolbyMedia

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporter.history.backfill import backfill
-from exporter.history.reading import Choice, reading
-from exporter.history.settling import Revised, settle
+from exporter.history.reader import Choice, reading
 from exporter.ledger import Book, Ledger, Poll
+from exporter.ledger.settling import Revised, settle
 from exporter.model import DAY, HOUR, Event, Measure, Usage, Window
 
 BEGAN = 1_774_915_200

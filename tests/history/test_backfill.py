@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.history.backfill import backfill
-from exporter.history.reading import Choice, HistoryError, instant, reading
-from exporter.measures import (
+from exporter.history.reader import Choice, HistoryError, instant, reading
+from exporter.model import DAY, HOUR, LIFETIME_WIDTH, Event, Window
+from exporter.model.measures import (
     DELIVERED_BYTES,
     JOB_QUEUE_SECONDS,
     LIFETIME_VIEWS,
@@ -21,7 +22,6 @@ from exporter.measures import (
     STREAM_DELIVERED_BYTES,
     VIEWING_SECONDS,
 )
-from exporter.model import DAY, HOUR, LIFETIME_WIDTH, Event, Window
 from tests.components import promtool
 from tests.history.ledgers import BEGAN, Notebook, hour, lines
 

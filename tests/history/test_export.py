@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pyarrow.parquet
 import pytest
 
-from exporter.errors import ExporterError
+from exporter.cli.flags import parse
 from exporter.history import export
-from exporter.history.reading import Choice, reading
-from exporter.measures import DELIVERED_BYTES, STREAM_DELIVERED_BYTES, VIEWING_SECONDS
+from exporter.history.reader import Choice, reading
 from exporter.model import DAY
-from exporter.options import parse
+from exporter.model.errors import ExporterError
+from exporter.model.measures import DELIVERED_BYTES, STREAM_DELIVERED_BYTES, VIEWING_SECONDS
 from tests.history.ledgers import Notebook, hour
 
 

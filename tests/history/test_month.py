@@ -4,9 +4,8 @@ import calendar
 
 import pytest
 
-from exporter.history import month
-from exporter.history.month import MonthToDate
-from exporter.measures import (
+from exporter.model import DAY, Window
+from exporter.model.measures import (
     COMPONENT_DELIVERED_BYTES,
     DELIVERED_BYTES,
     JOBS,
@@ -18,7 +17,8 @@ from exporter.measures import (
     STREAM_DELIVERED_BYTES,
     VIEWING_SECONDS,
 )
-from exporter.model import DAY, Window
+from exporter.polling import month_to_date
+from exporter.polling.month_to_date import MonthToDate
 from tests.history.ledgers import BEGAN, Notebook, hour
 
 APRIL = calendar.timegm((2026, 4, 1, 0, 0, 0))
@@ -100,7 +100,7 @@ def test_buckets_of_every_width_are_found_by_their_key(notebook):
     feed = notebook.book.feeds["account"].id
     with notebook.ledger.transaction() as connection:
         found = [
-            month.amount(connection, feed=feed, series=series.id, window=window)
+            month_to_date.amount(connection, feed=feed, series=series.id, window=window)
             for window in (
                 Window(APRIL, hour(may)),
                 Window(hour(may), hour(may + 24 * 31)),

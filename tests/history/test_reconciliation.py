@@ -8,8 +8,8 @@ import pytest
 
 from exporter import providers
 from exporter.config.fields import option_default
-from exporter.history.reconciliation import difference
 from exporter.model import DAY, Totals, Window
+from exporter.polling.reconciliation import difference
 from tests.simulation import ACCOUNTS, HOUR, START, Simulation
 
 FEEDS = {

@@ -10,20 +10,15 @@ import httpx
 import pytest
 
 from exporter.config import RemoteWrite
-from exporter.errors import CredentialError, ExporterError
+from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history import remote_write
 from exporter.history.remote_write import Queue, RemoteWriter, Unreachable, series_name
 from exporter.history.write_request import encoder
 from exporter.ledger import Ledger
-from exporter.measures import (
-    DELIVERED_BYTES,
-    JOBS,
-    STREAM_DELIVERED_BYTES,
-    VIEWING_SECONDS,
-)
+from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR
-from exporter.telemetry import RemoteWriteTelemetry
-from exporter.worker import Worker
+from exporter.model.errors import CredentialError, ExporterError
+from exporter.model.measures import DELIVERED_BYTES, JOBS, STREAM_DELIVERED_BYTES, VIEWING_SECONDS
 from tests.history.ledgers import Notebook, hour
 from tests.history.receiving import Receiver
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter.history.reading import Choice
-from exporter.measures import DELIVERED_BYTES
+from exporter.history.reader import Choice
 from exporter.model import HOUR
+from exporter.model.measures import DELIVERED_BYTES
 from tests.components import prometheus, promtool
 from tests.history.ledgers import Notebook, hour
 from tests.processes import Prometheus

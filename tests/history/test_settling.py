@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.history.settling import Revised
-from exporter.measures import DELIVERED_BYTES
+from exporter.ledger.settling import Revised
 from exporter.model import DAY, Window
+from exporter.model.measures import DELIVERED_BYTES
 from tests.history.ledgers import BEGAN, Notebook, hour
 from tests.simulation import Simulation
 

@@ -17,7 +17,7 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.vendor import Amounts
 from exporter.emulators.world import World
 from exporter.history.remote_write import Unreachable
-from exporter.measures import BY_NAME
+from exporter.model.measures import BY_NAME
 from tests.components import prometheus, promtool, victoria_metrics
 from tests.processes import Prometheus, VictoriaMetrics
 from tests.simulation import ACCOUNTS, DAY, HOUR, START, Simulation

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.status import AccountStatus, FeedStatus
+from exporter.polling.status import AccountStatus, FeedStatus
 
 NOW = 1_775_000_000.0  # 2026-03-31, 23:33:20 UTC
 HOUR = 3600

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exporter.landing import content_security_policy, landing_page
+from exporter.web.landing import content_security_policy, landing_page
 from tests.components import chromium
 from tests.landing.browser import measure
 from tests.landing.statuses import NOW, every_account, in_trouble

@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from exporter import advice
-from exporter.errors import REASONS
-from exporter.landing import content_security_policy, landing_page
-from exporter.own_metrics import LEDGER_REASON
+from exporter.exposition.own_metrics import LEDGER_REASON
+from exporter.model.errors import REASONS
+from exporter.polling import advice
+from exporter.web.landing import content_security_policy, landing_page
 from tests.landing.statuses import (
     HOUR,
     NOW,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.landing.times import duration
-from exporter.landing.verdict import troubles, verdict
+from exporter.web.landing.times import duration
+from exporter.web.landing.verdict import troubles, verdict
 from tests.landing.statuses import (
     HOUR,
     WAITING,

@@ -5,9 +5,9 @@ from contextlib import closing
 
 import pytest
 
-from exporter.errors import LedgerError
 from exporter.ledger import schema
 from exporter.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
+from exporter.model.errors import LedgerError
 from tests.ledger.disk import Failing
 
 

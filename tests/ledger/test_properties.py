@@ -20,8 +20,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from exporter import measures
-from exporter.errors import LedgerWriteError
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
 from exporter.ledger.rule import truth
 from exporter.model import (
@@ -34,7 +32,9 @@ from exporter.model import (
     Step,
     Usage,
     Window,
+    measures,
 )
+from exporter.model.errors import LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
 
 START = 1_704_067_200  # 2024-01-01, a month of 31 days before one of 29

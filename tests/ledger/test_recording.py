@@ -2,11 +2,10 @@
 
 import pytest
 
-from exporter import measures
-from exporter.errors import LedgerWriteError
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
 from exporter.ledger.rule import truth
-from exporter.model import DAY, HOUR, LIFETIME_START, LIFETIME_WIDTH, Event, Usage
+from exporter.model import DAY, HOUR, LIFETIME_START, LIFETIME_WIDTH, Event, Usage, measures
+from exporter.model.errors import LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents
 
 NOW = 1_704_067_200 + 10 * DAY  # 2024-01-11 00:00

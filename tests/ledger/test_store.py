@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from exporter import measures
-from exporter.errors import LedgerError, LedgerWriteError
 from exporter.ledger import Ledger, Poll
 from exporter.model import (
     DAY,
@@ -20,7 +18,9 @@ from exporter.model import (
     Level,
     Usage,
     Window,
+    measures,
 )
+from exporter.model.errors import LedgerError, LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
 
 NOW = 1_704_067_200 + 10 * DAY
@@ -121,7 +121,7 @@ def test_another_process_is_refused_too(path, ledger):
     """The lock is between processes, not only within one."""
     script = (
         "import pathlib, sys\n"
-        "from exporter.errors import LedgerError\n"
+        "from exporter.model.errors import LedgerError\n"
         "from exporter.ledger import Ledger\n"
         "try:\n"
         "    Ledger.open(pathlib.Path(sys.argv[1]), clock=lambda: 0.0, hold_seconds=1)\n"

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter import measures
-from exporter.errors import SchemaError, ServerError
 from exporter.model import (
     DAY,
     HOUR,
@@ -21,7 +19,9 @@ from exporter.model import (
     Step,
     Usage,
     Window,
+    measures,
 )
+from exporter.model.errors import SchemaError, ServerError
 from exporter.providers.dolby_media import PROVIDER
 
 USAGE, JOBS = PROVIDER.feeds(("usage", "jobs"), {})

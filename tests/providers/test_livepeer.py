@@ -7,17 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter import measures
-from exporter.answers import read_answer
-from exporter.errors import (
-    ForbiddenError,
-    InvalidRequestError,
-    NotFoundError,
-    SchemaError,
-    ServerError,
-    TooLargeError,
-)
-from exporter.fetch import Round
+from exporter.client.fetch import Round
+from exporter.client.parse import read_answer
 from exporter.model import (
     DAY,
     HOUR,
@@ -36,6 +27,15 @@ from exporter.model import (
     Totals,
     Usage,
     Window,
+    measures,
+)
+from exporter.model.errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    NotFoundError,
+    SchemaError,
+    ServerError,
+    TooLargeError,
 )
 from exporter.providers.livepeer import PROVIDER
 

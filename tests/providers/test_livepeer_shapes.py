@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from exporter.errors import InvalidRequestError, SchemaError
-from exporter.fetch import Round
+from exporter.client.fetch import Round
 from exporter.model import HOUR, Ask, Feed, Request, Span, Step, Window
+from exporter.model.errors import InvalidRequestError, SchemaError
 from exporter.providers.livepeer import PROVIDER
 from tests.providers.test_livepeer import (
     ASK,

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter import measures
-from exporter.answers import read_answer
-from exporter.errors import InvalidRequestError, NotFoundError, SchemaError, ServerError
-from exporter.fetch import Round
-from exporter.model import DAY, HOUR, Ask, BearerToken, Parts, Request, Span, Step, Window
+from exporter.client.fetch import Round
+from exporter.client.parse import read_answer
+from exporter.model import DAY, HOUR, Ask, BearerToken, Parts, Request, Span, Step, Window, measures
+from exporter.model.errors import InvalidRequestError, NotFoundError, SchemaError, ServerError
 from exporter.providers.millicast import PROVIDER
 from exporter.providers.millicast.names import reportable
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter.errors import ForbiddenError, NotFoundError, SchemaError
-from exporter.fetch import Round
+from exporter.client.fetch import Round
 from exporter.model import DAY, HOUR, Ask, BearerToken, Span, Step, Window
+from exporter.model.errors import ForbiddenError, NotFoundError, SchemaError
 from exporter.providers.wowza import PROVIDER, VERSIONS
 from exporter.providers.wowza.asking import CLOCK_SKEW_SECONDS
 

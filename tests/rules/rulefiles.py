@@ -11,8 +11,8 @@ from typing import Any
 import promql_parser
 import yaml
 
-from exporter.measures import CATALOGUE
-from exporter.own_metrics import OWN_METRICS
+from exporter.exposition.own_metrics import OWN_METRICS
+from exporter.model.measures import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "rules"

@@ -6,8 +6,8 @@ from datetime import timedelta
 import promql_parser
 import pytest
 
-from exporter.errors import REASONS
-from exporter.own_metrics import LEDGER_REASON
+from exporter.exposition.own_metrics import LEDGER_REASON
+from exporter.model.errors import REASONS
 from tests.rules.rulefiles import (
     COMPARISONS,
     Rule,

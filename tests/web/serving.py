@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import uvicorn
 import uvloop
 
-from exporter.listening import listen, shown_address
-from exporter.web import WebSecurity, reader
+from exporter.web.listen import listen, shown_address
+from exporter.web.toolkit import WebSecurity, reader
 
 
 class Clock:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter import web
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
+from exporter.web import toolkit
 from tests.components import promtool
 from tests.web import certificates
 
@@ -60,14 +60,14 @@ def only_too_new(complaint):
 
 @files("good", "newer")
 def test_a_good_file_is_accepted(file):
-    web.load(file)
+    toolkit.load(file)
 
 
 @files("bad", "refused")
 def test_every_fault_is_told_with_its_line_and_key(path, file):
     expected = [f"{file}:{line[3:]}" for line in path.read_text().splitlines() if line[:3] == "#: "]
     with pytest.raises(ConfigError) as caught:
-        web.load(file)
+        toolkit.load(file)
     assert caught.value.faults == [line.replace("<folder>", str(file.parent)) for line in expected]
 
 
@@ -97,7 +97,7 @@ def test_what_only_we_refuse_is_documented(path, file):
 @files("bad", "refused")
 def test_no_fault_shows_what_may_be_a_secret(path, file):
     with pytest.raises(ConfigError) as caught:
-        web.load(file)
+        toolkit.load(file)
     shown = str(caught.value)
     for secret in ("Jt6X7q1kDPa8", "correct-horse", "nonsense", "BEGIN", "PRIVATE KEY-----"):
         assert secret not in shown

@@ -8,10 +8,10 @@ import bcrypt
 import httpx
 import pytest
 
-from exporter import web
-from exporter.errors import ConfigError
+from exporter.model.errors import ConfigError
 from exporter.secret import Secret
-from exporter.web import logins
+from exporter.web import toolkit
+from exporter.web.toolkit import logins
 from tests.web.serving import Site
 
 PASSWORD = "correct horse"
@@ -200,7 +200,7 @@ def test_a_header_of_several_lines_becomes_one(tmp_path):
     file = tmp_path / "web.yml"
     text = "http_server_config:\n  headers:\n    Content-Security-Policy: |\n      a;\n      b\n"
     file.write_text(text)
-    assert web.load(file).headers == ((b"Content-Security-Policy", b"a; b"),)
+    assert toolkit.load(file).headers == ((b"Content-Security-Policy", b"a; b"),)
 
 
 def test_requests_beyond_the_limit_get_429_until_a_token_is_gained(site):
@@ -274,10 +274,10 @@ def test_refresh_says_why_nothing_changed(site):
 def test_nothing_that_is_printed_shows_a_hash(tmp_path):
     file = tmp_path / "web.yml"
     file.write_text(USERS)
-    assert HASH[7:] not in repr(web.load(file))
+    assert HASH[7:] not in repr(toolkit.load(file))
     file.write_text(USERS.replace(HASH, HASH[:-1]))
     with pytest.raises(ConfigError) as caught:
-        web.WebSecurity.open(file)
+        toolkit.WebSecurity.open(file)
     assert HASH[7:-1] not in str(caught.value)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from exporter import demo
+from exporter.cli import demo
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.processes import Exporter, eventually, vendors

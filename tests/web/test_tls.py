@@ -15,8 +15,8 @@ import pytest
 import trustme
 import uvloop
 
-from exporter import web
-from exporter.web import tls
+from exporter.web import toolkit
+from exporter.web.toolkit import tls
 from tests import components
 from tests.web.serving import Site
 
@@ -255,7 +255,7 @@ def test_an_authority_that_another_has_signed_is_trusted_as_it_is(site, get, cli
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_only_allowed_names_are_let_in(site, get, clients, loop, version, caplog):
     one = site(f"{VERIFIED}  client_allowed_sans: [prometheus.example]\n", loop)
-    with caplog.at_level(logging.INFO, "exporter.web"):
+    with caplog.at_level(logging.INFO, "exporter.web.toolkit"):
         other = clients.issue_cert("other.example")
         assert turned_away(get, one, version=version, client=other)
     assert "other.example" in caplog.text
@@ -395,14 +395,14 @@ def test_tls_is_not_turned_on_by_a_change(site, caplog):
 def test_settings_without_tls_are_warned_of(tmp_path):
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config:\n  min_version: TLS13\n")
-    (warning,) = web.load(file).warnings
+    (warning,) = toolkit.load(file).warnings
     assert warning == f"{file}:1: tls_server_config: without cert_file and key_file there is no TLS"
 
 
 def test_paths_start_at_the_folder_of_the_file(folder, monkeypatch):
     (folder / "web.yml").write_text(SERVED)
     monkeypatch.chdir("/")
-    assert web.load(folder / "web.yml").tls is not None
+    assert toolkit.load(folder / "web.yml").tls is not None
 
 
 def test_a_key_with_a_password_does_not_ask_the_terminal(folder):
@@ -413,7 +413,7 @@ def test_a_key_with_a_password_does_not_ask_the_terminal(folder):
     ).stdout
     (folder / "key.pem").write_bytes(encrypted)
     (folder / "web.yml").write_text(SERVED)
-    program = f"from pathlib import Path; from exporter import web; web.load(Path({str(folder / 'web.yml')!r}))"
+    program = f"from pathlib import Path; from exporter.web import toolkit; toolkit.load(Path({str(folder / 'web.yml')!r}))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
     )

@@ -24,7 +24,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from exporter.own_metrics import BUILD_INFO, POLL_FAILURES, POLL_INTERVAL
+from exporter.exposition.own_metrics import BUILD_INFO, POLL_FAILURES, POLL_INTERVAL
 from tools.dashboards.panels import DATASOURCE, Panel
 from tools.dashboards.queries import ACCOUNT, TARGET, grown, series, target
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter import own_metrics as t
+from exporter.exposition import own_metrics as t
 from tools.dashboards.panels import SECONDS, Panel, Words, number
 from tools.dashboards.queries import RANGE, grown, series, target
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exporter import measures as m
 from exporter.model import Measure
+from exporter.model import measures as m
 from tools.dashboards.frame import Line, Section, dashboard, variable
 from tools.dashboards.panels import (
     AGE,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from exporter import measures as m
-from exporter import own_metrics as t
+from exporter.exposition import own_metrics as t
 from exporter.model import Measure
+from exporter.model import measures as m
 from tools.dashboards.frame import Line, Section, dashboard
 from tools.dashboards.health import exporter_up, feeds_failing, lost
 from tools.dashboards.panels import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter import own_metrics as t
+from exporter.exposition import own_metrics as t
 from tools.dashboards.frame import Line, Section, dashboard
 from tools.dashboards.health import exporter_up, feeds_failing, lost
 from tools.dashboards.panels import (

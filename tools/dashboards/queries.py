@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from exporter.measures import STREAM_INFO
+from exporter.exposition.own_metrics import OwnMetric
 from exporter.model import Measure
-from exporter.own_metrics import OwnMetric
+from exporter.model.measures import STREAM_INFO
 
 Metric: TypeAlias = Measure | OwnMetric
 

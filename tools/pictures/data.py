@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 
 import httpx
 
-from exporter import demo, providers
+from exporter import providers
 from exporter.app import Exporter
+from exporter.cli import demo
 from exporter.config import load
 from exporter.emulators.app import Emulators
 from exporter.exposition import Format

@@ -36,13 +36,7 @@ from exporter.emulators.vendor import Amounts, Paging
 from exporter.emulators.world import World
 from exporter.emulators.wowza import truth
 from exporter.emulators.wowza.account import Account
-from exporter.emulators.wowza.errors import (
-    CONTENT_TYPE,
-    MISSING_TOKEN,
-    Refusal,
-    error_body,
-    refuse,
-)
+from exporter.emulators.wowza.errors import CONTENT_TYPE, MISSING_TOKEN, Refusal, error_body, refuse
 from exporter.emulators.wowza.paging import Pages
 from exporter.emulators.wowza.spelling import spelled
 from exporter.emulators.wowza.usage import ANALYTICS_SINCE, Usage

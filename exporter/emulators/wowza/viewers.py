@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.emulators.http import Request
-from exporter.emulators.wowza.account import (
-    ACCOUNT_ID,
-    COUNTRIES,
-    DEVICES,
-    RENDITIONS,
-    Account,
-)
+from exporter.emulators.wowza.account import ACCOUNT_ID, COUNTRIES, DEVICES, RENDITIONS, Account
 from exporter.emulators.wowza.errors import Refusal
 from exporter.emulators.wowza.window import (
     DAY,

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.errors import InvalidRequestError
 from exporter.model import BearerToken, ClientCredentials, Feed, Option, Options
+from exporter.model.errors import InvalidRequestError
 from exporter.providers.livepeer.realtime import Realtime
 from exporter.providers.livepeer.usage import BilledUsage
 from exporter.providers.livepeer.views import Creators, PublicTotals, Viewership

@@ -10,8 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
-from exporter import measures, reading
-from exporter.errors import InvalidRequestError, NotFoundError, PollError, TooLargeError
 from exporter.model import (
     DAY,
     HOUR,
@@ -24,7 +22,10 @@ from exporter.model import (
     Span,
     Step,
     Window,
+    measures,
+    values,
 )
+from exporter.model.errors import InvalidRequestError, NotFoundError, PollError, TooLargeError
 
 BREAKDOWN: Final = "breakdownBy[]"  # the brackets are part of the name
 ALL: Final = "all"
@@ -65,7 +66,7 @@ def halves(request: Request) -> tuple[Request, ...]:
 
 def hour_of(milliseconds: int | float, request: Request, *, path: str) -> int | None:
     """The start of the hour that a row is about; None when it was not asked for."""
-    start = Step.HOUR.floor(reading.instant(milliseconds, path=path))
+    start = Step.HOUR.floor(values.instant(milliseconds, path=path))
     span = request.span
     assert span is not None  # noqa: S101 - only requests with a window have such rows
     return start if span.window.start <= start < span.window.end else None

@@ -9,9 +9,8 @@ from typing import Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter import measures, reading
-from exporter.errors import SchemaError
-from exporter.model import Answer, Ask, Level, Measure, Request
+from exporter.model import Answer, Ask, Level, Measure, Request, measures, values
+from exporter.model.errors import SchemaError
 from exporter.providers.livepeer.asking import ALL, BREAKDOWN, LivepeerFeed
 from exporter.providers.livepeer.wire import Now
 
@@ -39,19 +38,19 @@ _BREAKDOWNS: Final = {
             key="playbackId",
             measure=measures.STREAM_VIEWERS,
             subject=lambda row: row.playback_id,
-            label=reading.label,
+            label=values.label,
         ),
         _Breakdown(
             key="country",
             measure=measures.COUNTRY_VIEWERS,
             subject=lambda row: row.country,
-            label=reading.country,
+            label=values.country,
         ),
         _Breakdown(
             key="device",
             measure=measures.DEVICE_VIEWERS,
             subject=lambda row: row.device,
-            label=reading.label,
+            label=values.label,
         ),
     )
 }
@@ -86,10 +85,10 @@ class Realtime(LivepeerFeed):
         levels: list[Level] = []
         for index, row in enumerate(rows):
             if row.view_count is not None:
-                viewers = reading.whole(row.view_count, path=f"$[{index}].viewCount")
+                viewers = values.whole(row.view_count, path=f"$[{index}].viewCount")
                 levels.append(Level(measures.VIEWERS, (ALL,), viewers))
             if row.error_rate is not None:
-                ratio = reading.level(row.error_rate, path=f"$[{index}].errorRate")
+                ratio = values.level(row.error_rate, path=f"$[{index}].errorRate")
                 levels.append(
                     Level(measures.REALTIME_PLAYBACK_ERROR_RATIO, (ALL,), ratio, merge="greatest")
                 )
@@ -107,7 +106,7 @@ class Realtime(LivepeerFeed):
                 )
             if row.view_count is None:
                 continue
-            viewers = reading.whole(row.view_count, path=f"$[{index}].viewCount")
+            viewers = values.whole(row.view_count, path=f"$[{index}].viewCount")
             levels.append(Level(breakdown.measure, (ALL, breakdown.label(subject)), viewers))
         return levels
 

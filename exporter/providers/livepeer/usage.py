@@ -8,9 +8,20 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from exporter import measures, reading
-from exporter.errors import SchemaError
-from exporter.model import HOUR, Answer, Ask, Level, Request, Span, Step, Usage, Window
+from exporter.model import (
+    HOUR,
+    Answer,
+    Ask,
+    Level,
+    Request,
+    Span,
+    Step,
+    Usage,
+    Window,
+    measures,
+    values,
+)
+from exporter.model.errors import SchemaError
 from exporter.providers.livepeer.asking import MINUTE, LivepeerFeed, halves, hour_of, hourly
 from exporter.providers.livepeer.wire import Billed
 
@@ -59,10 +70,10 @@ class BilledUsage(LivepeerFeed):
                 (measures.TRANSCODED_SECONDS, row.total_usage_mins, "TotalUsageMins"),
             ):
                 if value is not None and value is not UNSET:
-                    time = reading.amount(value, path=f"{path}.{key}", scale=MINUTE)
+                    time = values.amount(value, path=f"{path}.{key}", scale=MINUTE)
                     usage.append(Usage(measure, (), start, HOUR, time))
             if row.storage_usage_mins is not None and row.storage_usage_mins is not UNSET:
-                time = reading.amount(
+                time = values.amount(
                     row.storage_usage_mins, path=f"{path}.StorageUsageMins", scale=MINUTE
                 )
                 stored[start] = stored.get(start, 0) + time
@@ -86,7 +97,7 @@ class BilledUsage(LivepeerFeed):
                     (),
                     window.start,
                     window.end - window.start,
-                    reading.amount(value, path=path, scale=MINUTE),
+                    values.amount(value, path=path, scale=MINUTE),
                 )
                 for measure, value, path in (
                     (

@@ -14,8 +14,6 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter import measures, reading
-from exporter.errors import SchemaError
 from exporter.model import (
     HOUR,
     LIFETIME_START,
@@ -28,7 +26,10 @@ from exporter.model import (
     Request,
     Step,
     Usage,
+    measures,
+    values,
 )
+from exporter.model.errors import SchemaError
 from exporter.providers.livepeer.asking import ALL, BREAKDOWN, MINUTE, LivepeerFeed, hour_of, hourly
 from exporter.providers.livepeer.wire import Total, Views
 
@@ -51,7 +52,7 @@ class _Breakdown:
     views: Measure
     viewing_seconds: Measure
     subject: Callable[[Views], str | UnsetType | None]
-    label: Callable[[str | None], str] = reading.label
+    label: Callable[[str | None], str] = values.label
 
     def read(self, rows: list[Views], request: Request) -> list[Usage]:
         """The usage of `rows`; those with equal labels add up."""
@@ -77,7 +78,7 @@ _BY_COUNTRY: Final = _Breakdown(
     views=measures.COUNTRY_VIEWS,
     viewing_seconds=measures.COUNTRY_VIEWING_SECONDS,
     subject=lambda row: row.country,
-    label=reading.country,
+    label=values.country,
 )
 _BY_BROWSER: Final = _Breakdown(
     key="browser",
@@ -131,7 +132,7 @@ class Viewership(LivepeerFeed):
                 row, request, path, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
             )
             if row.exits_before_start is not None:
-                exits = reading.amount(
+                exits = values.amount(
                     row.exits_before_start,
                     path=f"{path}.exitsBeforeStart",
                     scale=measures.EXITS_BEFORE_START.resolution,
@@ -154,7 +155,7 @@ class Viewership(LivepeerFeed):
             Level(
                 measure,
                 (ALL,),
-                reading.level(value, path=f"{path}.{key}") / parts,
+                values.level(value, path=f"{path}.{key}") / parts,
                 merge="greatest",
             )
             for measure, value, key, parts in found
@@ -180,10 +181,10 @@ def _viewed(
         return []
     usage = []
     if row.view_count is not None:
-        count = reading.whole(row.view_count, path=f"{path}.viewCount")
+        count = values.whole(row.view_count, path=f"{path}.viewCount")
         usage.append(Usage(views, labels, start, HOUR, count))
     if row.playtime_mins is not None:
-        time = reading.amount(row.playtime_mins, path=f"{path}.playtimeMins", scale=MINUTE)
+        time = values.amount(row.playtime_mins, path=f"{path}.playtimeMins", scale=MINUTE)
         usage.append(Usage(viewing_seconds, labels, start, HOUR, time))
     return usage
 
@@ -264,13 +265,13 @@ class PublicTotals(LivepeerFeed):
             )
         found: list[tuple[Measure, int]] = []
         if count is not None:
-            views = reading.whole(count, path="$.viewCount")
+            views = values.whole(count, path="$.viewCount")
             if legacy is not None:  # before 2023, not part of viewCount
-                views += reading.whole(legacy, path="$.legacyViewCount")
-                reading.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many
+                views += values.whole(legacy, path="$.legacyViewCount")
+                values.amount(views, path="$.viewCount + $.legacyViewCount")  # not too many
             found.append((measures.LIFETIME_VIEWS, views))
         if playtime is not None:
-            time = reading.amount(playtime, path="$.playtimeMins", scale=MINUTE)
+            time = values.amount(playtime, path="$.playtimeMins", scale=MINUTE)
             found.append((measures.LIFETIME_VIEWING_SECONDS, time))
         return Answer(
             usage=[

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TypeVar
 
-from exporter.errors import SchemaError
 from exporter.model import Span
-from exporter.reading import Empty, instant
+from exporter.model.errors import SchemaError
+from exporter.model.values import Empty, instant
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-from exporter import measures
-from exporter.errors import InvalidRequestError, PollError
-from exporter.model import Answer, Ask, Item, Level, Measure, Request, Resolution
+from exporter.model import Answer, Ask, Item, Level, Measure, Request, Resolution, measures
+from exporter.model.errors import InvalidRequestError, PollError
+from exporter.model.values import label, whole
 from exporter.providers.millicast.names import reportable, unreportable
 from exporter.providers.millicast.wire import (
     ANY,
@@ -24,7 +24,6 @@ from exporter.providers.millicast.wire import (
     Success,
     Summary,
 )
-from exporter.reading import label, whole
 
 PAGE_SIZES: Final = (100, 19, 10)
 """Streams on a page, to be tried in this order. The vendor's reference allows 100, the text of

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from exporter import measures
-from exporter.model import Measure, Usage
+from exporter.model import Measure, Usage, measures
+from exporter.model.values import Empty, Number, amount, country, whole
 from exporter.providers.millicast.buckets import Buckets, filled
 from exporter.providers.millicast.wire import (
     ANY,
@@ -34,7 +34,6 @@ from exporter.providers.millicast.wire import (
     Transcoders,
     Watched,
 )
-from exporter.reading import Empty, Number, amount, country, whole
 
 _ACCOUNT = msgspec.json.Decoder(Success[BandwidthSeries])
 _STREAMS = msgspec.json.Decoder(Success[Map[StreamBandwidth | Empty | None]])

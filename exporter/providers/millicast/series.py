@@ -9,8 +9,6 @@ from typing import Final
 
 import msgspec
 
-from exporter import measures
-from exporter.errors import InvalidRequestError, NotFoundError, PollError
 from exporter.model import (
     DAY,
     HOUR,
@@ -23,7 +21,10 @@ from exporter.model import (
     Step,
     Usage,
     Window,
+    measures,
 )
+from exporter.model.errors import InvalidRequestError, NotFoundError, PollError
+from exporter.model.values import whole
 from exporter.providers.millicast.buckets import Buckets, buckets_of
 from exporter.providers.millicast.names import reportable, unreportable
 from exporter.providers.millicast.rows import (
@@ -37,7 +38,6 @@ from exporter.providers.millicast.rows import (
     read_transcoders,
 )
 from exporter.providers.millicast.wire import TOTAL, Documented, Moved, Success
-from exporter.reading import whole
 
 NAMES_PER_REQUEST: Final = 10
 

@@ -13,8 +13,8 @@ from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from exporter.errors import SchemaError
-from exporter.reading import Count, Empty, Number
+from exporter.model.errors import SchemaError
+from exporter.model.values import Count, Empty, Number
 
 T = TypeVar("T")
 Map = dict[str, T] | Empty | None

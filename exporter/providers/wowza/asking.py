@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from exporter.errors import SchemaError
 from exporter.model import Request, Span, Window
+from exporter.model.errors import SchemaError
+from exporter.model.values import moment, whole
 from exporter.providers.wowza.wire import Limits, Pagination
-from exporter.reading import moment, whole
 
 PER_PAGE: Final = ("per_page", "1000")
 

@@ -10,8 +10,6 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter import measures
-from exporter.errors import NotFoundError, PollError, SchemaError
 from exporter.model import (
     DAY,
     HOUR,
@@ -26,7 +24,10 @@ from exporter.model import (
     Step,
     Usage,
     Window,
+    measures,
 )
+from exporter.model.errors import NotFoundError, PollError, SchemaError
+from exporter.model.values import amount, label, whole
 from exporter.providers.wowza.asking import PER_PAGE, between, check, next_page, window
 from exporter.providers.wowza.wire import (
     Account,
@@ -39,7 +40,6 @@ from exporter.providers.wowza.wire import (
     documented,
     told,
 )
-from exporter.reading import amount, label, whole
 
 RESOLUTIONS: Final = (
     # So far that the daily look back at 48 hours, which may begin within a day, stays in hours.

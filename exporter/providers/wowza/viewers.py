@@ -10,11 +10,10 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter import measures
-from exporter.errors import NotFoundError, PollError, SchemaError
-from exporter.model import Answer, Ask, Level, Measure, Request, Resolution
+from exporter.model import Answer, Ask, Level, Measure, Request, Resolution, measures
+from exporter.model.errors import NotFoundError, PollError, SchemaError
+from exporter.model.values import country, label, whole
 from exporter.providers.wowza.wire import Audience, Audiences, Share, TopStreams, documented
-from exporter.reading import country, label, whole
 
 _AUDIENCES = msgspec.json.Decoder(Audiences)
 _TOP_STREAMS = msgspec.json.Decoder(TopStreams)

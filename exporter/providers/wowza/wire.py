@@ -14,8 +14,8 @@ from typing import Annotated, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from exporter.errors import SchemaError
-from exporter.reading import Count, Number
+from exporter.model.errors import SchemaError
+from exporter.model.values import Count, Number
 
 Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\S")] | int
 Counted: TypeAlias = Count | UnsetType | None

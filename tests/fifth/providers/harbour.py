@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from exporter import measures
-from exporter.errors import NotFoundError, PollError
 from exporter.model import (
     DAY,
     HOUR,
@@ -24,8 +22,10 @@ from exporter.model import (
     Resolution,
     Step,
     Usage,
+    measures,
 )
-from exporter.reading import Whole, instant, label
+from exporter.model.errors import NotFoundError, PollError
+from exporter.model.values import Whole, instant, label
 
 
 class _Hour(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""The command line: its flags, its commands, and the process they run in."""

@@ -1,0 +1,141 @@
+"""The whole product without an account: emulated vendors on loopback, and a configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from exporter import providers
+from exporter.emulators.app import Emulators
+from exporter.emulators.faults import Faults
+from exporter.emulators.faults import parse as parse_fault
+from exporter.emulators.livepeer import Livepeer
+from exporter.emulators.world import World
+from exporter.model.errors import ServeError
+from exporter.web.listen import shown_address
+
+CREDENTIAL = "demo"
+DEMO_CADENCE_SECONDS = 15
+
+
+def emulators(*, seed: int, publish_seconds: int, faults: Sequence[str] = ()) -> Emulators:
+    """All four vendors, with faults as `PROVIDER:KIND[:TIMES]`; ServeError for one unknown."""
+    switched = Faults()
+    emulated = Emulators(
+        World(seed=seed, publish_seconds=publish_seconds), credential=CREDENTIAL, faults=switched
+    )
+    for text in faults:
+        try:
+            provider, kind, times = parse_fault(text)
+        except ValueError as error:
+            raise ServeError(f"--fault {text}: {error}") from error
+        if provider not in emulated.vendors:
+            known = ", ".join(emulated.vendors)
+            raise ServeError(f"--fault {text}: unknown provider {provider!r}; one of: {known}")
+        switched.set(provider, kind, times)
+    return emulated
+
+
+@asynccontextmanager
+async def listening(emulated: Emulators, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve the emulators on `listener`; gives their address, `HOST:PORT`."""
+    # A vendor that breaks off an answer on purpose is a traceback to uvicorn.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    http = _Uvicorn(
+        uvicorn.Config(
+            emulated,
+            http="httptools",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        yield shown_address(listener)
+    finally:
+        http.should_exit = True
+        await serving
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A folder for as long as it is needed, with the credential in it."""
+    with tempfile.TemporaryDirectory(prefix="media-usage-exporter-") as name:
+        folder = Path(name)
+        (folder / "credential").write_text(CREDENTIAL)
+        yield folder
+
+
+def configuration(
+    address: str, folder: Path, emulated: Emulators, *, cadence_seconds: int, every_feed: bool
+) -> str:
+    """A config.yaml that polls the emulators at `address`."""
+    credential = json.dumps(str(folder / "credential"))
+    known = providers.load()
+    livepeer = emulated.vendors["livepeer"]
+    accounts: list[str] = []
+    for name, path, account, options in (
+        ("millicast", "/millicast", "live", {}),
+        ("dolby_media", "/dolby_media", "processing", {}),
+        ("wowza", "/wowza", "vod", {}),
+        ("livepeer", "/livepeer/api", "studio", _livepeer_options(livepeer)),
+    ):
+        lines = [
+            f"  - name: {account}",
+            f"    provider: {name}",
+            f"    url: http://{address}{path}",
+        ]
+        if name == "dolby_media":
+            lines += [
+                f"    auth_url: http://{address}{path}",
+                f"    app_key_file: {credential}",
+                f"    app_secret_file: {credential}",
+            ]
+        else:
+            lines.append(f"    credentials_file: {credential}")
+        if every_feed:
+            lines.append(f"    feeds: [{', '.join(known[name].feed_names)}]")
+            lines += [f"    {key}: {json.dumps(value)}" for key, value in options.items()]
+        accounts.append("\n".join(lines))
+    return "\n".join(
+        (
+            "polling:",
+            f"  cadence: {cadence_seconds}s",
+            "  history: 1d",
+            "ledger:",
+            f"  path: {json.dumps(str(folder / 'usage.db'))}",
+            "accounts:",
+            *accounts,
+            "",
+        )
+    )
+
+
+def _livepeer_options(vendor: object) -> dict[str, list[str]]:
+    if not isinstance(vendor, Livepeer):
+        return {}
+    return {
+        "assets": list(vendor.assets()),
+        "live_streams": list(vendor.live_streams()),
+        "playback_ids": list(vendor.playback_ids()),
+    }
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals to the command line."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield

@@ -1,0 +1,133 @@
+"""`backfill` and `export`: from the command line's words to bytes in a file or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from exporter.history import export
+from exporter.history.backfill import backfill
+from exporter.history.reader import Choice, HistoryError, instant, reading
+from exporter.model.errors import ExporterError
+from exporter.model.measures import CATALOGUE
+
+STDOUT = "-"
+BUILT_IN_LABELS = {"provider", "account", "le"}.union(*(measure.labels for measure in CATALOGUE))
+
+
+def run(chosen: argparse.Namespace, ledger: Callable[[], Path]) -> int:
+    """Do what `chosen` says with the ledger; returns the exit code."""
+    choice = _choice(chosen)
+    if chosen.command == "export" and chosen.format == "parquet":
+        export.load_arrow()  # to say so before anything is written
+    path = ledger()
+    with reading(path) as connection, _output(chosen.output) as output, _Progress() as progress:
+        now = int(time.time())
+        if chosen.command == "backfill":
+            chunks = 0
+            for chunk in backfill(connection, choice, now=now, progress=progress):
+                output.write(chunk.encode("utf-8", "replace"))
+                chunks += 1
+            if chunks == 1:  # the ending
+                progress.say("nothing is settled in this time; --unsettled takes what may change")
+        else:
+            rows = export.rows(connection, choice)
+            export.write(progress.counting(rows), chosen.format, output)
+        output.flush()
+    return 0
+
+
+def _choice(chosen: argparse.Namespace) -> Choice:
+    start = _instant("--from", chosen.start)
+    end = _instant("--to", chosen.end)
+    if start is not None and end is not None and end <= start:
+        raise HistoryError(f"--to {chosen.end}: not after --from {chosen.start}")
+    return Choice(
+        start,
+        end,
+        tuple(chosen.account),
+        tuple(chosen.metric),
+        chosen.unsettled,
+        tuple(_label(text) for text in getattr(chosen, "label", ())),
+    )
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", name):
+        raise HistoryError(f"--label {text}: expected NAME=VALUE, such as job=media-usage-exporter")
+    if name.startswith("__") or name in BUILT_IN_LABELS:
+        raise HistoryError(f"--label {text}: series have a label {name} of their own")
+    return name, value
+
+
+def _instant(flag: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return instant(text)
+    except ValueError as error:
+        raise HistoryError(f"{flag}: {error}") from None
+
+
+@contextmanager
+def _output(name: str) -> Iterator[BinaryIO]:
+    """Standard output, or a file that is put in place when it is complete."""
+    if name == STDOUT:
+        yield sys.stdout.buffer
+        return
+    path = Path(name)
+    if path.exists() and not path.is_file():  # a pipe, a device
+        with path.open("wb") as file:
+            yield file
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise ExporterError(f"--output {name}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _Progress:
+    """One line on a terminal, renewed in place; nothing anywhere else."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._next = 0.0
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+    def __call__(self, text: str) -> None:
+        if self._shown:
+            sys.stderr.write(f"\r\033[K{text}")
+            sys.stderr.flush()
+
+    def say(self, text: str) -> None:
+        """A line that stays, also where nobody watches."""
+        self("")
+        sys.stderr.write(f"{text}\n")
+
+    def counting(self, rows: Iterator[export.Row]) -> Iterator[export.Row]:
+        """The same rows, counted now and then."""
+        for number, row in enumerate(rows, start=1):
+            if self._shown and number % 1000 == 0 and time.monotonic() >= self._next:
+                self._next = time.monotonic() + 0.2
+                self(f"{number} buckets")
+            yield row

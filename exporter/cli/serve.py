@@ -1,0 +1,92 @@
+"""One run of the exporter, from its start to the signal that ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+
+from exporter import __version__
+from exporter.app import Exporter
+from exporter.cli.systemd import Supervisor, watchdog_interval
+from exporter.config import Config
+from exporter.exposition import garbage_collection
+from exporter.web.connections import raise_descriptor_limit
+from exporter.web.server import WebOptions
+
+log = logging.getLogger(__name__)
+
+
+async def run(
+    config: Config,
+    listeners: Sequence[socket.socket],
+    web: WebOptions,
+    *,
+    read_config: Callable[[], Config],
+    announce: Callable[[], None] = lambda: None,
+) -> None:
+    """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads. `announce` is called at the start.
+
+    A service manager that asked for it is told of each step, and is kept assured for as long as
+    the poll loops move.
+    """
+    garbage_collection.set_up()
+    raise_descriptor_limit()
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    supervisor = Supervisor(os.environ)
+    exporter = await Exporter.open(
+        config, created_timestamps=web.created_timestamps, read_config=read_config
+    )
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def reload() -> None:
+        supervisor.reloading()
+        try:
+            await exporter.reload()
+        finally:
+            supervisor.ready()
+
+    def start(work: Callable[[], Coroutine[object, object, None]]) -> None:
+        task = loop.create_task(work())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, start, reload)
+    try:
+        for warning in config.warnings:
+            log.warning("configuration", extra={"warning": warning})
+        log.info("started", extra={"version": __version__, "accounts": len(config.accounts)})
+        announce()
+        supervisor.ready(f"polling {len(config.accounts)} accounts")
+        interval = watchdog_interval(os.environ, os.getpid())
+        if interval is not None:
+            start(lambda: _assure(supervisor, exporter, interval))
+        start(lambda: _announce_end(supervisor, stop))
+        await exporter.serve(listeners, web, stop=stop)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await exporter.close()
+        if web.security is not None:
+            web.security.close()
+
+
+async def _announce_end(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    await stop.wait()
+    supervisor.stopping()
+    log.info("stopping")
+
+
+async def _assure(supervisor: Supervisor, exporter: Exporter, interval_seconds: float) -> None:
+    """Tell the service manager for as long as it is true that the poll loops move."""
+    while True:
+        if exporter.healthy() is None:
+            supervisor.alive()
+        await asyncio.sleep(interval_seconds)

@@ -1,0 +1,341 @@
+"""The one door to vendors: signs in, bounds, retries, and names what went wrong.
+
+An answer is handed on as bytes, whole and decoded. Everything else is a `PollError`. Its message
+names host, path and status, and nothing that a vendor or a credential said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random as chance
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from exporter import __version__
+from exporter.client import responses
+from exporter.client.auth import Authenticator, BearerAuth, Header, Post, TokenAuth
+from exporter.client.pacing import NoTurnError, Pacing
+from exporter.model import Provider, Request
+from exporter.model.errors import (
+    AuthError,
+    CredentialError,
+    InvalidRequestError,
+    NetworkError,
+    PollError,
+    PollTimeoutError,
+    RateLimitedError,
+)
+
+__all__ = ["Authenticator", "BearerAuth", "Observer", "TokenAuth", "VendorClient"]
+
+ATTEMPTS = 4
+LARGE_BODIES = 2
+"""How many answers of more than a few megabytes are read at the same time."""
+
+LARGEST_BACKOFF_SECONDS = 2.0
+"""Of the first wait; each further one may be twice as long."""
+
+TRANSIENT = frozenset({408, 429, 502, 503, 504})
+
+
+class Observer(Protocol):
+    """Counts requests."""
+
+    def request(self, feed: str, code: str, seconds: float) -> None:
+        """One attempt is over. `code` is its status, or the reason why there was none."""
+
+
+class VendorClient:
+    """Asks one account's vendor.
+
+    `timeout_seconds` bounds a request from its first byte to the answer's last, however slowly
+    it drips. Waits between attempts stay inside `cadence_seconds` and the caller's deadline.
+    Proxies and certificate authorities are taken from the environment, as everywhere (only if
+    no `transport` is given); a .netrc is not looked at, and cookies are not kept. `told_time` is
+    given the `Date` of every answer. `large` is what all clients share to bound the memory that
+    large answers take. No more than `requests_per_second` are started, retries and requests for
+    tokens included; waiting for that takes neither a place nor time from the request.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: str,
+        provider: Provider,
+        url: str,
+        auth: Authenticator,
+        timeout_seconds: float,
+        concurrency: int,
+        cadence_seconds: float,
+        observe: Observer,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = chance.random,
+        now: Callable[[], float] = time.time,
+        verify: ssl.SSLContext | bool = True,
+        told_time: Callable[[str], None] | None = None,
+        large: asyncio.Semaphore | None = None,
+        requests_per_second: float | None = None,
+    ) -> None:
+        self._account = account
+        self._provider = provider
+        # User and password in a URL would make httpx replace our Authorization.
+        base = httpx.URL(url).copy_with(userinfo=b"", query=None, fragment=None)
+        self._host = base.netloc.decode("ascii")
+        self._base = str(base).rstrip("/")
+        self._auth = auth
+        self._timeout_seconds = timeout_seconds
+        self._cadence_seconds = cadence_seconds
+        self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._pacing = (
+            None if requests_per_second is None else Pacing(requests_per_second, sleep=sleep)
+        )
+        self._not_before: dict[str, float] = {}
+        self._large = asyncio.Semaphore(LARGE_BODIES) if large is None else large
+        self._observe = observe
+        self._sleep = sleep
+        self._random = random
+        self._now = now
+        self._headers: tuple[Header, ...] = (
+            (b"Accept", b"application/json"),
+            (b"Accept-Encoding", b"gzip"),
+            (b"User-Agent", f"media-usage-exporter/{__version__}".encode("ascii")),
+        )
+        self._provider_headers: tuple[Header, ...] = tuple(
+            (name.encode("ascii"), value.encode("latin-1"))
+            for name, value in provider.headers.items()
+        )
+        hooks: list[Callable[[httpx.Response], Awaitable[None]]] = [_forget_location]
+        if told_time is not None:
+            hooks.append(_date_to(told_time))
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            verify=verify,
+            timeout=timeout_seconds,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            event_hooks={"response": hooks},
+            follow_redirects=False,
+        )
+        # They log every URL, and in debugging every header; what there is to say, we say.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def __repr__(self) -> str:
+        return f"<VendorClient of {self._account!r} at {self._host}>"
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._http.aclose()
+
+    async def get(self, request: Request, *, feed: str, deadline: float | None) -> bytes:
+        """The whole body of the answer to `request`, or the PollError that stands for it.
+
+        `request.path` begins with a slash and is percent-encoded. `deadline` is an instant of
+        the event loop's clock: no attempt and no wait goes on past it.
+        """
+        if not request.path.startswith("/"):
+            raise ValueError(f"the path of a request begins with a slash: {request.path!r}")
+        url = self._base + request.path
+        if request.params:
+            url += "?" + urlencode(request.params, quote_via=quote)
+
+        async def post(url: str, headers: tuple[Header, ...], content: bytes) -> bytes:
+            return await self._exchange(
+                "POST", url, self._headers + headers, content, None, feed, deadline
+            )
+
+        authorization = await self._authorization(post)
+        renewed = False
+        while True:
+            headers = (
+                *self._headers,
+                *self._provider_headers,
+                (b"Authorization", authorization),
+            )
+            try:
+                return await self._exchange(
+                    "GET", url, headers, None, self._provider, feed, deadline
+                )
+            except AuthError:
+                if renewed or not self._auth.renew(authorization):
+                    raise
+                renewed = True
+            authorization = await self._authorization(post)
+
+    async def _authorization(self, post: Post) -> bytes:
+        try:
+            return await self._auth.authorization(post)
+        except CredentialError as error:
+            raise AuthError(str(error)) from error
+
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        headers: tuple[Header, ...],
+        content: bytes | None,
+        provider: Provider | None,
+        feed: str,
+        deadline: float | None,
+    ) -> bytes:
+        """The body of a 2xx, after as many attempts as it may take.
+
+        `provider` judges the statuses of its own API; None is for its token service.
+        """
+        await self._abide(feed, deadline)
+        failed: dict[int, int] = {}
+        for attempt in range(1, ATTEMPTS + 1):
+            retry_after = None
+            status = 0  # stands for no answer at all
+            try:
+                status, retry_after, body = await self._attempt(
+                    method, url, headers, content, feed, deadline
+                )
+            except (PollTimeoutError, NetworkError) as caught:
+                error: PollError = caught
+            else:
+                if 200 <= status < 300:
+                    return body
+                error = responses.refusal(status, body, _where(url), provider)
+            if attempt > 1:
+                error.args = (f"{error} (attempt {attempt})",)
+            failed[status] = failed.get(status, 0) + 1
+            if (
+                attempt == ATTEMPTS
+                or failed[status] > _retries(status, provider)
+                or isinstance(error, responses.CertificateError | NoTurnError)
+            ):
+                raise error
+            wait = self._wait(attempt, retry_after)
+            if retry_after:
+                self._not_before[feed] = asyncio.get_running_loop().time() + wait
+            if deadline is not None and asyncio.get_running_loop().time() + wait >= deadline:
+                raise error
+            await self._sleep(wait)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _abide(self, feed: str, deadline: float | None) -> None:
+        """Do not ask before the vendor wants to be asked again, in this poll or in the next."""
+        now = asyncio.get_running_loop().time()
+        until = self._not_before.get(feed, now)
+        if until <= now:
+            return
+        if deadline is not None and until >= deadline:
+            raise RateLimitedError(f"{self._host}: it asked not to be asked again so soon")
+        await self._sleep(until - now)
+
+    def _wait(self, attempt: int, retry_after: str | None) -> float:
+        """Seconds before the next attempt: what the vendor asks for, and a jitter on top."""
+        jitter = self._random() * self._backoff_seconds * 2.0 ** (attempt - 1)
+        asked = responses.retry_after_seconds(retry_after, self._now()) if retry_after else 0.0
+        return min(asked + jitter, self._cadence_seconds)
+
+    async def _attempt(
+        self,
+        method: str,
+        url: str,
+        headers: tuple[Header, ...],
+        content: bytes | None,
+        feed: str,
+        deadline: float | None,
+    ) -> tuple[int, str | None, bytes]:
+        """Status, Retry-After and body (of an error: its beginning) of one answer."""
+        async with self._slot(_where(url), deadline):
+            limit = self._timeout_seconds
+            if deadline is not None:
+                limit = min(limit, deadline - asyncio.get_running_loop().time())
+                if limit <= 0:
+                    raise PollTimeoutError(
+                        f"{_where(url)}: no time was left to ask before the deadline"
+                    )
+            code = "cancelled"
+            started = time.perf_counter()
+            try:
+                async with asyncio.timeout(limit):
+                    response = await self._http.send(
+                        httpx.Request(method, url, headers=headers, content=content), stream=True
+                    )
+                    try:
+                        status = response.status_code
+                        if 200 <= status < 300:
+                            body = await responses.whole(response, self._large)
+                            retry_after = None
+                        else:
+                            body = await responses.beginning(response)
+                            retry_after = response.headers.get("retry-after")
+                    finally:
+                        await response.aclose()
+                code = str(status)
+                return status, retry_after, body
+            except PollError as error:
+                code = error.reason
+                error.args = (f"{_where(url)}: {error}",)
+                raise
+            except (TimeoutError, httpx.TimeoutException) as error:
+                code = PollTimeoutError.reason
+                raise PollTimeoutError(
+                    f"{_where(url)}: no whole answer within {limit:.4g} s"
+                ) from error
+            except httpx.HTTPError as error:
+                code = NetworkError.reason
+                raise responses.no_answer(error, _where(url)) from error
+            except httpx.InvalidURL as error:
+                code = InvalidRequestError.reason
+                raise InvalidRequestError(f"{_where(url)}: not a valid address") from error
+            finally:
+                self._observe.request(feed, code, time.perf_counter() - started)
+
+    @asynccontextmanager
+    async def _slot(self, where: str, deadline: float | None) -> AsyncIterator[None]:
+        """One of the places of requests in flight, at an instant at which one may start."""
+        if self._pacing is None:
+            await self._slots.acquire()
+        else:
+            try:
+                async with self._pacing.turn(deadline):
+                    await self._slots.acquire()
+            except NoTurnError as error:
+                error.args = (f"{where}: {error}",)
+                raise
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+def _date_to(tell: Callable[[str], None]) -> Callable[[httpx.Response], Awaitable[None]]:
+    async def hook(response: httpx.Response) -> None:
+        tell(response.headers.get("date", ""))
+
+    return hook
+
+
+async def _forget_location(response: httpx.Response) -> None:
+    """Keep httpx from reading where a redirect leads: nobody goes there."""
+    if 300 <= response.status_code < 400:
+        response.headers.pop("location", None)
+
+
+def _retries(status: int, provider: Provider | None) -> int:
+    """How often a request may be repeated after `status` (0: after no answer at all)."""
+    if status == 0:
+        return ATTEMPTS - 1
+    special = provider.retries(status) if provider is not None else None
+    if special is not None:
+        return special
+    return ATTEMPTS - 1 if status in TRANSIENT else 0
+
+
+def _where(url: str) -> str:
+    """Host and path, as messages name a request: no query, nothing that breaks a line."""
+    return quote(url.partition("://")[2].partition("?")[0], safe="/:%[]@!$&'()*+,;=~")

@@ -1,0 +1,223 @@
+"""Puts the answers to one fetch together: each bucket, level and event once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from exporter.model import LIFETIME_WIDTH, Answer, Event, Item, Level, Measure, Request, Span, Usage
+
+Bucket: TypeAlias = tuple[int, tuple[str, ...], int, int]
+"""Measure, labels, start, width. The measure stands here by its id(): a tuple of nothing but
+strings and numbers is none of the garbage collector's business, which halves the work of merging
+a few hundred thousand of them. The rows keep the measures alive.
+"""
+
+
+MOST_REFUSALS_TOLD = 5
+"""How many subjects that a fetch did without are named."""
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What one poll of one feed brought, each bucket, level and event once.
+
+    `unfinished` are the ids that have not ended, each with the instant from which on it has to be
+    asked for again. `newest` is the end of the newest bucket there is anything in. `refused` are
+    subjects that the vendor would not answer about. `requests` counts the answers it took.
+    """
+
+    usage: list[Usage] = field(default_factory=list)
+    levels: list[Level] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    streams: list[str] = field(default_factory=list)
+    unfinished: dict[str, int] = field(default_factory=dict)
+    refused: frozenset[str] = frozenset()
+    newest: int | None = None
+    remarks: list[str] = field(default_factory=list)
+    requests: int = 0
+
+
+def summed(usage: Sequence[Usage]) -> dict[Bucket, Usage]:
+    """These rows by their bucket; those of the same bucket are one."""
+    rows: dict[Bucket, Usage] = {
+        (id(row.measure), row.labels, row.start, row.width): row for row in usage
+    }
+    if len(rows) == len(usage):
+        return rows
+    amounts = dict.fromkeys(rows, 0)
+    for row in usage:
+        amounts[id(row.measure), row.labels, row.start, row.width] += row.amount
+    return {bucket: _with(row, amounts[bucket]) for bucket, row in rows.items()}
+
+
+def _with(row: Usage, amount: int) -> Usage:
+    return Usage(row.measure, row.labels, row.start, row.width, amount)
+
+
+@dataclass(slots=True, eq=False)
+class Chain:
+    """The usage of one request and of all that follows from it."""
+
+    usage: dict[Bucket, Usage] = field(default_factory=dict)
+    _bodies: set[tuple[str, Span | None, tuple[str, ...], int]] = field(default_factory=set)
+
+    def is_new(self, request: Request, body: bytes) -> bool:
+        """Whether this is no page that came before under another token.
+
+        Equal answers about two windows are two answers.
+        """
+        page = request.path, request.span, request.subjects, hash(body)
+        known = page in self._bodies
+        self._bodies.add(page)
+        return not known
+
+    def add(self, usage: dict[Bucket, Usage]) -> None:
+        mine = self.usage
+        if not mine:
+            self.usage = usage
+        elif mine.keys().isdisjoint(usage):
+            mine.update(usage)
+        else:
+            for bucket, row in usage.items():
+                known = mine.get(bucket)
+                mine[bucket] = row if known is None else _with(row, known.amount + row.amount)
+
+
+class Merge:
+    """Answers put together.
+
+    Usage: rows of one bucket add up along a chain, because a vendor may spread them over pages;
+    what two chains say of one bucket is the same thing told twice, and the later chain counts.
+    Levels: as each one's `merge` says. Items: the later of two with one id, in the answers to one
+    span; only then do rows of different items that have the same labels add up.
+    """
+
+    def __init__(self) -> None:
+        self._chains: list[Chain] = []
+        self._levels: dict[tuple[Measure, tuple[str, ...]], Level] = {}
+        self._events: dict[str, Event] = {}
+        self._streams: dict[str, None] = {}
+        self._remarks: dict[str, None] = {}
+        self._items: dict[tuple[Span | None, str], Item] = {}
+        self._described: dict[tuple[Measure, tuple[str, ...]], Level] = {}
+        self._newest: int | None = None
+        self.requests = 0
+
+    def chain(self) -> Chain:
+        """One more, later than those before."""
+        chain = Chain()
+        self._chains.append(chain)
+        return chain
+
+    def add(
+        self,
+        chain: Chain,
+        request: Request,
+        answer: Answer,
+        usage: dict[Bucket, Usage],
+        *,
+        new: bool,
+    ) -> None:
+        """Take an answer in; one that is not `new` adds nothing to what it said before."""
+        self.requests += 1
+        if not new:
+            return
+        if usage:
+            chain.add(usage)
+            self._note_newest(usage.values())
+        if answer.newest is not None and (self._newest is None or answer.newest > self._newest):
+            self._newest = answer.newest
+        for item in answer.items:
+            self._items[request.span, item.id] = item
+        self._add_levels(answer.levels)
+        self._add_events(answer.events)
+        self._streams.update(dict.fromkeys(answer.streams))
+        self._remarks.update(dict.fromkeys(answer.remarks))
+
+    def _note_newest(self, usage: Iterable[Usage]) -> None:
+        """A bucket of nothing is not filled: vendors write zeros for hours yet to come."""
+        newest = max(
+            (row.start + row.width for row in usage if row.amount and row.width != LIFETIME_WIDTH),
+            default=None,
+        )
+        if newest is not None and (self._newest is None or newest > self._newest):
+            self._newest = newest
+
+    def _add_levels(self, levels: Iterable[Level]) -> None:
+        for level in levels:
+            measure = level.measure
+            if measure.identity:
+                self._described[measure, level.labels[: measure.identity]] = level
+                continue
+            series = measure, level.labels
+            first = self._levels.get(series)
+            self._levels[series] = level if first is None else _joined(first, level)
+
+    def _add_events(self, events: Iterable[Event]) -> None:
+        self._events.update((event.id, event) for event in events)
+
+    def _take_items(self) -> tuple[dict[Bucket, Usage], dict[str, int]]:
+        """The usage of all items and the ids that are unfinished; their levels and events go in."""
+        items = self._items.values()
+        usage = summed([row for item in items for row in item.usage])
+        self._note_newest(usage.values())
+        # Oldest first: of two descriptions of one thing the newest stands.
+        for _, item in sorted(self._items.items(), key=_start):
+            self._add_levels(item.levels)
+            self._add_events(item.events)
+        return usage, {item.id: item.unfinished for item in items if item.unfinished is not None}
+
+    def fetched(self, went_without: Mapping[str, str]) -> Fetched:
+        """All of it. `went_without` says of each subject that was refused why it was."""
+        listed, unfinished = self._take_items()
+        usage: dict[Bucket, Usage] = {}
+        for chain in self._chains:
+            if usage:
+                usage.update(chain.usage)
+                chain.usage = {}  # or there would be two of everything at the end
+            else:
+                usage = chain.usage
+        usage.update(listed)
+        return Fetched(
+            usage=list(usage.values()),
+            levels=[*self._levels.values(), *self._described.values()],
+            events=list(self._events.values()),
+            streams=list(self._streams),
+            unfinished=unfinished,
+            refused=frozenset(went_without),
+            newest=self._newest,
+            remarks=[*self._remarks, *list(went_without.values())[:MOST_REFUSALS_TOLD]],
+            requests=self.requests,
+        )
+
+
+def _start(listed: tuple[tuple[Span | None, str], Item]) -> int:
+    """Where the span begins in which an item was listed."""
+    (span, _), _ = listed
+    return 0 if span is None else span.window.start
+
+
+def _joined(first: Level, second: Level) -> Level:
+    if second.merge == "sum":
+        return Level(second.measure, second.labels, first.value + second.value, second.merge)
+    if second.merge == "greatest":
+        return second if second.value > first.value else first
+    return second if second.value < first.value else first
+
+
+def joined(first: Fetched, second: Fetched) -> Fetched:
+    """Both, of one poll of one feed about different streams."""
+    newest = [instant for instant in (first.newest, second.newest) if instant is not None]
+    return Fetched(
+        usage=[*first.usage, *second.usage],
+        levels=[*first.levels, *second.levels],
+        events=[*first.events, *second.events],
+        streams=[*first.streams, *second.streams],
+        unfinished={**first.unfinished, **second.unfinished},
+        refused=first.refused | second.refused,
+        newest=max(newest, default=None),
+        remarks=[*first.remarks, *second.remarks],
+        requests=first.requests + second.requests,
+    )

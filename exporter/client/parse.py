@@ -1,0 +1,51 @@
+"""Reads one answer; whatever is wrong with it becomes a SchemaError that quotes none of it."""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8
+
+import msgspec
+
+from exporter.client.merge import Bucket, summed
+from exporter.model import Answer, Ask, Feed, Request, Usage
+from exporter.model.errors import SchemaError
+from exporter.model.values import refuse_repeated_keys
+
+
+def read_answer(
+    feed: Feed, request: Request, body: bytes, ask: Ask
+) -> tuple[Answer, dict[Bucket, Usage]]:
+    """One answer, and its usage with rows of the same bucket summed."""
+    body = body.removeprefix(BOM_UTF8)  # RFC 8259, 8.1: may be ignored
+    try:
+        refuse_repeated_keys(body)
+        answer = feed.parse(request, body, ask)
+    except SchemaError as error:
+        failure = f"{request.path}: {printable(str(error))}"
+    except msgspec.ValidationError as error:
+        failure = f"{request.path}: {_expectation(str(error))}"
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        failure = f"{request.path}: not JSON" if body else f"{request.path}: an empty answer"
+    except RecursionError:
+        failure = f"{request.path}: nested too deeply"
+    else:
+        return answer, summed(answer.usage)
+    # Out of the except blocks: what the decoder said may quote the answer.
+    raise SchemaError(failure)
+
+
+def printable(message: str) -> str:
+    """In one line, whatever names the answer has that the message tells of."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in message)
+
+
+def _expectation(message: str) -> str:
+    """What of a decoder's message is about our expectation and not out of the answer."""
+    what, _, where = message.rpartition(" - at ")
+    if not what:
+        what, where = message, ""
+    if not what.startswith(("Expected `", "Object missing required field `")):
+        what = "a value that is not allowed"
+    path = re.fullmatch(r"`(?:key in )?(\$[^`]*)`", where)
+    return f"{what} at {path[1]}" if path else what

@@ -1,0 +1,103 @@
+"""The page that scrapers get: swapped as a whole, never changed while somebody reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from exporter.exposition import AccountPage, Block, Family, Format, Page, Section, assemble, finish
+from exporter.exposition.garbage_collection import Longlived
+from exporter.exposition.telemetry import Telemetry
+from exporter.ledger.thread import Worker
+from exporter.model import Measure
+from exporter.model.measures import CATALOGUE
+
+FAMILIES = tuple((measure, Family.of(measure)) for measure in CATALOGUE)
+
+KEPT_PAGES = 64
+"""How many differently narrowed pages are kept ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One account's blocks as they were when the page was published."""
+
+    provider: str
+    account: str
+    blocks: Mapping[Format, Mapping[Measure, Block]]
+
+
+class Publisher:
+    """Puts accounts' blocks together when a poll publishes; hands out pages at any time.
+
+    Nothing is put together while nobody changes anything, and changes that come while a page is
+    being put together share the next one.
+    """
+
+    def __init__(self, *, worker: Worker, telemetry: Telemetry) -> None:
+        self._worker = worker
+        self._telemetry = telemetry
+        self._pages: tuple[tuple[str, str, AccountPage], ...] = ()
+        self._shown: tuple[_Shown, ...] = ()
+        self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
+        self._finished: dict[
+            tuple[Format, frozenset[str] | None], tuple[Section, Section, Page]
+        ] = {}
+        self._waiting = False
+        self._longlived = Longlived()
+
+    def set_accounts(self, pages: Sequence[tuple[str, str, AccountPage]]) -> None:
+        """Show these (provider, account, page) from the next publishing on."""
+        self._pages = tuple(pages)
+
+    @property
+    def accounts(self) -> tuple[tuple[str, str], ...]:
+        """The (provider, account) pairs that can be asked for."""
+        return tuple((provider, account) for provider, account, _ in self._pages)
+
+    async def publish(self) -> None:
+        """Show what the accounts' pages hold now."""
+        if self._waiting:
+            return
+        self._waiting = True
+        try:
+            await self._worker.run(self._assemble)
+        except BaseException:
+            # Cancelled before it began, perhaps: nobody else may wait for it.
+            self._waiting = False
+            raise
+
+    def _assemble(self) -> None:
+        self._waiting = False
+        shown = tuple(
+            _Shown(provider, account, {kind: page.blocks(kind) for kind in Format})
+            for provider, account, page in self._pages
+        )
+        sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
+        for kind in Format:
+            sections[kind, None] = _section(shown, kind, None)
+        self._shown, self._sections = shown, sections
+        self._longlived.note(sum(page.series for _, _, page in self._pages))
+
+    def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
+        """The newest page of all accounts, or of these alone."""
+        key = (format, accounts)
+        sections = self._sections
+        section = sections.get(key)
+        if section is None:
+            section = _section(self._shown, format, accounts)
+            if len(sections) < KEPT_PAGES:
+                sections[key] = section
+        tail = self._telemetry.section(format, accounts)
+        finished = self._finished.get(key)
+        if finished is None or finished[0] is not section or finished[1] is not tail:
+            if len(self._finished) > KEPT_PAGES:
+                self._finished.clear()
+            finished = (section, tail, finish(section, tail, format))
+            self._finished[key] = finished
+        return finished[2]
+
+
+def _section(shown: Sequence[_Shown], format: Format, accounts: frozenset[str] | None) -> Section:
+    chosen = [one.blocks[format] for one in shown if accounts is None or one.account in accounts]
+    return assemble(FAMILIES, chosen, format)

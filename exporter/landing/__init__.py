@@ -1,5 +1,0 @@
-"""The page people look at: is it working, and if not, whose fault is it?"""
-
-from exporter.landing.page import content_security_policy, landing_page
-
-__all__ = ["content_security_policy", "landing_page"]

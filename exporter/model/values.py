@@ -1,0 +1,141 @@
+"""The few ways in which vendors write amounts, instants and labels, read exactly or not at all.
+
+`path` is always the JSON path of the value, for the log: `$.data.bandwidth[…].bytesOut`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Final
+
+import msgspec
+
+from exporter.model import LARGEST_AMOUNT
+from exporter.model.errors import SchemaError
+
+Number = (
+    Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+    | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+)
+"""Seconds, minutes and ratios in a msgspec.Struct; to be turned into parts by `amount`."""
+
+Count = Number
+"""Bytes and counts in a msgspec.Struct, to be turned into an `int` by `whole`: JSON has one kind
+of number, and a vendor may write 22886 as 22886.0."""
+
+Whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+"""Counts that are written without a fraction."""
+
+EARLIEST_MILLISECONDS: Final = 946_684_800_000
+"""The year 2000. An instant before it is how some servers write that there is none."""
+
+Empty = Annotated[list[object], msgspec.Meta(max_length=0)]
+"""`[]` where an object belongs: how some servers write an object without keys."""
+
+UNKNOWN: Final = "unknown"
+"""What a label says that the vendor leaves null or empty."""
+
+
+def amount(value: int | float, *, path: str, scale: int = 1) -> int:
+    """`value * scale` as a whole number; `scale` is 1000 for seconds, 60,000 for minutes.
+
+    Fractions are scaled in decimal, as they were written, and rounded to the nearest part.
+    Raises SchemaError for anything negative, not finite, or above LARGEST_AMOUNT.
+    """
+    if not 0 <= value <= LARGEST_AMOUNT:  # false for NaN, too
+        raise SchemaError(f"{path}: an amount must lie between 0 and 2^53, not {value!r}")
+    if isinstance(value, int):
+        parts = value * scale
+    else:
+        parts = int((Decimal(repr(value)) * scale).to_integral_value())
+    if parts > LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: {value!r} is more than can be counted exactly")
+    return parts
+
+
+def whole(value: int | float, *, path: str) -> int:
+    """A count: `value` as an `int`.
+
+    Raises SchemaError as `amount` does, and for a fraction.
+    """
+    if type(value) is int and 0 <= value <= LARGEST_AMOUNT:
+        return value
+    parts = amount(value, path=path)
+    if parts != value:
+        raise SchemaError(f"{path}: expected a whole number, not {value!r}")
+    return parts
+
+
+def level(value: int | float, *, path: str) -> int | float:
+    """`value` itself, when it can be a level. Raises SchemaError as `amount` does."""
+    if not 0 <= value <= LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: a level must lie between 0 and 2^53, not {value!r}")
+    return value
+
+
+def milliseconds(value: str | int | float, *, path: str) -> int:
+    """Unix milliseconds, UTC, of an ISO 8601 date or time, or of Unix milliseconds themselves.
+
+    A time without a zone is UTC; digits beyond the millisecond are cut off.
+    """
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip())
+        except ValueError as error:
+            raise SchemaError(f"{path}: expected an ISO 8601 time") from error
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = int(moment.replace(microsecond=0).timestamp())
+        return seconds * 1000 + moment.microsecond // 1000
+    if not math.isfinite(value) or not 0 <= value <= LARGEST_AMOUNT:
+        raise SchemaError(f"{path}: not a time in Unix milliseconds: {value!r}")
+    return int(value)
+
+
+def moment(value: str | int | float | None, *, path: str) -> int | None:
+    """Unix milliseconds as `milliseconds` reads them; None where a vendor says that there is none.
+
+    That is null, an empty text, or any time before the year 2000, such as `0001-01-01T00:00:00Z`.
+    """
+    if value is None or value == "":
+        return None
+    found = milliseconds(value, path=path)
+    return None if found < EARLIEST_MILLISECONDS else found
+
+
+def instant(value: str | int | float, *, path: str) -> int:
+    """Whole Unix seconds, UTC, of what `milliseconds` reads; fractions are cut off."""
+    return milliseconds(value, path=path) // 1000
+
+
+def label(value: str | int | float | None) -> str:
+    """A label's value: stripped, numbers as they are written, `unknown` for null and empty."""
+    if value is None:
+        return UNKNOWN
+    return str(value).strip() or UNKNOWN
+
+
+def country(value: str | None) -> str:
+    """ISO 3166-1 alpha-2 in capitals for two letters, else the vendor's name as it is."""
+    name = label(value)
+    return name.upper() if len(name) == 2 and name.isascii() and name.isalpha() else name
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Raise SchemaError when an object in `body` has a key twice: which of the two counts?
+
+    Raises what msgspec does when `body` is not JSON at all.
+    """
+    # Decoding drops the repetitions, and with them their colons; colons in strings stay.
+    if body.count(b":") != msgspec.json.encode(msgspec.json.decode(body)).count(b":"):
+        json.loads(
+            body, object_pairs_hook=_once_each, parse_int=str
+        )  # or a colon was written as an escape
+
+
+def _once_each(members: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in members}) < len(members):
+        raise SchemaError("an object has a key twice")

@@ -1,0 +1,1 @@
+"""Decides what to ask of each account and when, and hands on what is said."""

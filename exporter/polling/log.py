@@ -1,0 +1,110 @@
+"""What is logged of an account: each event in one line, once, with its consequence.
+
+A fault that lasts is told when it begins, when its reason becomes another one, and when it is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from exporter.polling.advice import advice
+
+log = logging.getLogger(__name__)
+
+MOST_REMARKS = 1000
+"""So many different remarks are remembered, and made, in the life of a process."""
+
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
+
+
+class Journal:
+    """One account's log lines."""
+
+    def __init__(self, *, provider: str, account: str) -> None:
+        self._account = {"provider": provider, "account": account}
+        self._told: dict[str, set[str]] = {}
+        self._troubles: set[tuple[str, str]] = set()
+        self._remarked: set[tuple[str, str]] = set()
+        self._catching_up: set[str] = set()
+
+    def polled(self, *, feeds: int, failed: int, requests: int, seconds: float) -> None:
+        """A poll of all feeds is over."""
+        extra = {"feeds": feeds, "failed": failed, "requests": requests}
+        log.info("polled", extra={**self._account, **extra, "seconds": round(seconds, 3)})
+
+    def failed(self, feed: str, reason: str, error: str, cause: Exception | None = None) -> None:
+        """A feed's poll failed. `cause` is a mistake of ours, whose trace is worth having."""
+        told = self._told.setdefault(feed, set())
+        kind = reason if cause is None else f"{reason} {type(cause).__name__}"
+        if kind in told:
+            return
+        told.add(kind)
+        given = advice(reason)
+        log.log(
+            logging.WARNING if given.passes else logging.ERROR,
+            "feed failed; its counters stand still, its gauges vanish after two cadences",
+            extra={
+                **self._labels(feed),
+                "reason": reason,
+                "error": error,
+                "fault": given.party,
+                "advice": given.todo.replace("`", ""),
+            },
+            exc_info=cause,
+        )
+
+    def works_again(self, feed: str, *, failed_seconds: float, backlog_seconds: int) -> None:
+        """The first poll after failures succeeded."""
+        self._told.pop(feed, None)
+        extra: dict[str, object] = {**self._labels(feed), "failed_seconds": round(failed_seconds)}
+        if backlog_seconds:
+            message = "feed works again; its counters lack the outage's older part for now"
+            extra["hours_left"] = _hours(backlog_seconds)
+        else:
+            message = "feed works again; its counters have caught up"
+        log.info(message, extra=extra)
+
+    def catching_up(self, feed: str, *, backlog_seconds: int) -> None:
+        """A piece of what an outage left out was filled in; so much is left."""
+        self.over(feed, "gap")
+        extra = {**self._labels(feed), "hours_left": _hours(backlog_seconds)}
+        if not backlog_seconds:
+            self._catching_up.discard(feed)
+            log.info("caught up after an outage; counters are complete", extra=extra)
+        elif feed not in self._catching_up:
+            self._catching_up.add(feed)
+            log.info("catching up after an outage; counters grow by what was left out", extra=extra)
+        else:
+            log.debug("still catching up after an outage", extra=extra)
+
+    def lost(self, feed: str, seconds: int) -> None:
+        """The vendor has deleted what was never asked for."""
+        log.warning(
+            "data lost: the vendor no longer has it in any resolution; counters lack it for good",
+            extra={**self._labels(feed), "hours": _hours(seconds)},
+        )
+
+    def trouble(self, feed: str, topic: str, message: str, error: Exception) -> None:
+        """Something beside the polls themselves fails: told once, until it is `over`."""
+        if (feed, topic) not in self._troubles:
+            self._troubles.add((feed, topic))
+            log.warning(message, extra={**self._labels(feed), "error": str(error)})
+
+    def over(self, feed: str, topic: str) -> None:
+        """It does not fail, or no longer."""
+        self._troubles.discard((feed, topic))
+
+    def remark(self, feed: str, remark: str) -> None:
+        """Something in an answer that an operator should read once, whatever names and figures."""
+        kind = feed, _PARTICULARS.sub("…", remark)
+        if kind not in self._remarked and len(self._remarked) < MOST_REMARKS:
+            self._remarked.add(kind)
+            log.warning(remark, extra=self._labels(feed))
+
+    def _labels(self, feed: str) -> dict[str, object]:
+        return {**self._account, "feed": feed}
+
+
+def _hours(seconds: float) -> float:
+    return round(seconds / 3600, 1)

@@ -1,0 +1,138 @@
+"""The answer to "is it working, and if not, whose fault is it?"; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from exporter.model.errors import NetworkError, PollTimeoutError
+from exporter.polling.advice import ADVICE, Advice, Party, advice
+from exporter.polling.status import AccountStatus, FeedStatus
+from exporter.web.landing.glossary import OWNERS
+from exporter.web.landing.times import duration
+
+Tone = Literal["good", "busy", "note", "bad"]
+
+NO_ANSWER = (NetworkError.reason, PollTimeoutError.reason)
+"""What a broken network looks like; a firewall may drop packets without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What fails for one reason at one vendor: a piece of advice, and whom it concerns."""
+
+    provider: str
+    reason: str
+    feeds: tuple[tuple[AccountStatus, FeedStatus], ...]
+
+    @property
+    def advice(self) -> Advice:
+        """What to do."""
+        return advice(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line that says it all, and a sentence with the particulars."""
+
+    tone: Tone
+    headline: str
+    detail: str
+
+
+def troubles(accounts: Sequence[AccountStatus]) -> tuple[Trouble, ...]:
+    """Everything that fails, what somebody has to act upon first."""
+    groups: dict[tuple[str, str], list[tuple[AccountStatus, FeedStatus]]] = {}
+    for account, feed in _feeds(accounts):
+        if feed.state == "failing":
+            key = (feed.reason or "unknown", account.provider)
+            groups.setdefault(key, []).append((account, feed))
+    found = [Trouble(provider, reason, tuple(of)) for (reason, provider), of in groups.items()]
+    order = {reason: position for position, reason in enumerate(ADVICE)}
+    return tuple(
+        sorted(found, key=lambda one: (one.advice.passes, order.get(one.reason, len(order))))
+    )
+
+
+def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) -> Verdict:
+    """How everything stands; `problem` is what is wrong with the process itself."""
+    feeds = [feed for _, feed in _feeds(accounts)]
+    failing = sum(feed.state == "failing" for feed in feeds)
+    waiting = sum(feed.state == "waiting" for feed in feeds)
+    backlog = max((feed.backlog_seconds for feed in feeds), default=0)
+    folded = sum(account.streams_folded for account in accounts)
+    everything = f"{_count(len(feeds), 'feed')} of {_count(len(accounts), 'account')}"
+    if problem is not None:
+        return Verdict(
+            "bad",
+            "The exporter itself is stuck",
+            f"{problem} This is the exporter's fault: restart it, and report what it logged.",
+        )
+    if failing:
+        return Verdict("bad", _failing(failing, len(feeds)), _whose(accounts))
+    if waiting:
+        polled = len(feeds) - waiting
+        return Verdict(
+            "busy",
+            f"Starting: {polled} of {_count(len(feeds), 'feed')} polled",
+            "Nothing has failed so far. What the ledger remembers is shown already.",
+        )
+    if backlog:
+        return Verdict(
+            "busy",
+            "Everything works, and catches up",
+            f"{everything}. What an outage left out is being filled in, oldest first:"
+            f" {duration(backlog)} of data to go.",
+        )
+    if folded:
+        return Verdict(
+            "note",
+            "Everything works, but not every stream is shown",
+            f"{everything}. {_count(folded, 'stream')} beyond the limit are summed up as __other__;"
+            " raise limits.streams to see each. Sums are right either way.",
+        )
+    return Verdict("good", "Everything works", f"{everything}; the newest poll of each succeeded.")
+
+
+def _failing(failing: int, feeds: int) -> str:
+    if failing == feeds:
+        return "Nothing works: " + (
+            "the only feed fails" if feeds == 1 else f"all {feeds} feeds fail"
+        )
+    return f"{failing} of {_count(feeds, 'feed')} {'fails' if failing == 1 else 'fail'}"
+
+
+def _whose(accounts: Sequence[AccountStatus]) -> str:
+    found = troubles(accounts)
+    if _cut_off(accounts, found):
+        return "No vendor answers, so the fault is most likely this machine's network."
+    counts: dict[Party, int] = {}
+    for trouble in found:
+        party = trouble.advice.party
+        counts[party] = counts.get(party, 0) + len(trouble.feeds)
+    if len(counts) == 1:
+        whose = f"The fault is {OWNERS[next(iter(counts))]}."
+    else:
+        parts = (f"{count} {OWNERS[party]}" for party, count in counts.items())
+        whose = f"Whose fault: {', '.join(parts)}."
+    states = {feed.state for _, feed in _feeds(accounts)}
+    return f"{whose} The rest works." if states == {"ok", "failing"} else whose
+
+
+def _cut_off(accounts: Sequence[AccountStatus], found: Sequence[Trouble]) -> bool:
+    """Whether several vendors, and nothing but the network, fail altogether."""
+    failing = sum(len(trouble.feeds) for trouble in found)
+    return (
+        len({account.provider for account in accounts}) > 1
+        and failing == sum(len(account.feeds) for account in accounts)
+        and all(trouble.reason in NO_ANSWER for trouble in found)
+    )
+
+
+def _feeds(accounts: Iterable[AccountStatus]) -> Iterable[tuple[AccountStatus, FeedStatus]]:
+    return ((account, feed) for account in accounts for feed in account.feeds)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,134 @@
+"""The middleware that stands before the server: headers, limit of requests, passwords."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol, TypeAlias
+
+from exporter.web.toolkit.logins import Logins, TooManyLoginsError, credentials
+from exporter.web.toolkit.settings import RateLimit, WebConfig
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+OPEN_PATHS = ("/-/healthy", "/-/ready")
+"""Answered to everybody, at any rate: whoever watches over the process has no password."""
+
+
+class WatchedConfig(Protocol):
+    """A configuration that may be another one at the next request."""
+
+    def current(self) -> WebConfig: ...
+
+
+class Guarded:
+    """An application that answers only whom the configuration lets in."""
+
+    def __init__(
+        self,
+        app: Application,
+        web: WatchedConfig,
+        *,
+        logins: Logins,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._app = app
+        self._web = web
+        self._logins = logins
+        self._clock = clock
+        self._bucket: Bucket | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request, or let the application do it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            return
+        config = self._web.current()
+        if config.headers:
+            send = _adding(config.headers, send)
+        if scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+        elif not self._has_token(config.rate_limit):
+            wait = math.ceil(config.rate_limit.interval_seconds) if config.rate_limit else 1
+            await _refuse(scope, send, 429, b"Too Many Requests", retry_after=wait)
+        elif not config.users:
+            await self._app(scope, receive, send)
+        else:
+            await self._authenticated(config, scope, receive, send)
+
+    async def _authenticated(
+        self, config: WebConfig, scope: Message, receive: Receive, send: Send
+    ) -> None:
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        given = credentials(header)
+        try:
+            accepted = given is not None and await self._logins.accept(config.users, *given)
+        except TooManyLoginsError:
+            await _refuse(scope, send, 503, b"Service Unavailable", retry_after=5)
+            return
+        if accepted:
+            await self._app(scope, receive, send)
+        else:
+            await _refuse(scope, send, 401, b"Unauthorized")
+
+    def _has_token(self, limit: RateLimit | None) -> bool:
+        if limit is None:
+            self._bucket = None
+            return True
+        if self._bucket is None or self._bucket.limit != limit:
+            self._bucket = Bucket(limit, self._clock())
+        return self._bucket.take(self._clock())
+
+
+class Bucket:
+    """Full at first; `now` is in seconds and never goes back."""
+
+    def __init__(self, limit: RateLimit, now: float) -> None:
+        self.limit = limit
+        self._tokens = float(limit.burst)
+        self._at = now
+
+    def take(self, now: float) -> bool:
+        """Take a token, if there is one."""
+        gained = (now - self._at) / self.limit.interval_seconds
+        self._tokens = min(float(self.limit.burst), self._tokens + gained)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _adding(headers: tuple[tuple[bytes, bytes], ...], send: Send) -> Send:
+    """`send`, with these headers in place of the application's own of the same names."""
+    names = {name.lower() for name, _ in headers}
+
+    async def add(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            own = [one for one in message.get("headers", ()) if one[0].lower() not in names]
+            message = {**message, "headers": [*own, *headers]}
+        await send(message)
+
+    return add
+
+
+async def _refuse(
+    scope: Message, send: Send, status: int, reason: bytes, *, retry_after: int | None = None
+) -> None:
+    body = reason + b"\n"
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    if status == 401:
+        headers.append((b"www-authenticate", b"Basic"))
+    if retry_after is not None:
+        headers.append((b"retry-after", b"%d" % retry_after))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
