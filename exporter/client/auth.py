@@ -10,9 +10,8 @@ from typing import Protocol, TypeAlias
 import httpx
 import msgspec
 
-from exporter.credentials import Watched, is_header_text
+from exporter.credentials import Secret, Watched, is_header_text
 from exporter.model.errors import SchemaError
-from exporter.secret import Secret
 
 Header: TypeAlias = tuple[bytes, bytes]
 Post: TypeAlias = Callable[[str, tuple[Header, ...], bytes], Awaitable[bytes]]

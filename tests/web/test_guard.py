@@ -8,8 +8,8 @@ import bcrypt
 import httpx
 import pytest
 
+from exporter.credentials import Secret
 from exporter.model.errors import ConfigError
-from exporter.secret import Secret
 from exporter.web import toolkit
 from exporter.web.toolkit import logins
 from tests.web.serving import Site

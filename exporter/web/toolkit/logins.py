@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-from exporter.secret import Secret
+from exporter.credentials import Secret
 
 LONGEST_PASSWORD = 72
 """Bytes. bcrypt sees no more than these: longer passwords would be equal to their beginnings."""

@@ -15,8 +15,8 @@ import yaml
 
 from exporter.config import nodes
 from exporter.config.kinds import nearest
+from exporter.credentials import Secret
 from exporter.model.errors import ConfigError
-from exporter.secret import Secret
 from exporter.web.toolkit.settings import RateLimit, WebConfig
 from exporter.web.toolkit.tls_section import TlsSection
 from exporter.web.toolkit.values import Entries, Values, Version, named, version

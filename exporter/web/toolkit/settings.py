@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exporter.secret import Secret
+from exporter.credentials import Secret
 
 
 @dataclass(frozen=True, slots=True)
