@@ -28,7 +28,7 @@ provider. The shapes are in `exporter/model.py`: `Provider`, `Feed`, `Request`, 
 4. Write an emulator of the vendor in `exporter/emulators/`, from the vendor's documents and not
    from the provider, with a `truth` to hold the counters against.
 5. Write `docs/providers/NAME.md`: permissions, feeds and their cost, known limits.
-6. Run `make generate` and `make test ARGS="-k contract"`: `tests/test_provider_contract.py` takes
+6. Run `make generate` and `make test ARGS="-k contract"`: `tests/providers/test_contract.py` takes
    every provider through one list of behaviours.
 
 What the rest of the program does for every provider: sign in, retry, obey `Retry-After`, bound

@@ -15,7 +15,7 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from exporter.model.measures import BY_NAME
 from tests.attack.reporting import Attack
-from tests.processes import Exporter, eventually, vendors
+from tests.support.processes import Exporter, eventually, vendors
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 

@@ -13,7 +13,7 @@ from exporter import providers
 from exporter.app import Exporter
 from exporter.config import load
 from exporter.emulators.app import Emulators
-from tests.simulation import Simulation
+from tests.support.simulation import Simulation
 
 SECRET = "planted-credential-3f9c"
 

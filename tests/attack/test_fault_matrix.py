@@ -20,8 +20,8 @@ from exporter.web.app import _status_json
 from exporter.web.landing import landing_page
 from tests.attack.reporting import Attack
 from tests.attack.sockets import SECRET, SocketSimulation
-from tests.processes import vendors
-from tests.simulation import ACCOUNTS, DAY, HOUR
+from tests.support.processes import vendors
+from tests.support.simulation import ACCOUNTS, DAY, HOUR
 
 CADENCE = 900
 REASONS = {

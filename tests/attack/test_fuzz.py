@@ -33,7 +33,7 @@ from exporter.model.measures import CATALOGUE
 from exporter.web import toolkit
 from tests.attack.reporting import Attack
 from tests.config.vendors import VENDORS
-from tests.test_golden import CASES, Vendor, instant
+from tests.providers.test_golden import CASES, Vendor, instant
 
 TESTS = Path(__file__).parent.parent
 NAMES = (
@@ -351,8 +351,8 @@ def configurations() -> list[Path]:
 def web_configurations(folder: Path) -> tuple[list[Path], Path]:
     """A copy of the web tests' files, so that what they name is beside them."""
     copied = folder / "web"
-    shutil.copytree(TESTS / "web", copied)
-    return sorted((TESTS / "web").glob("*/*.yml")), copied
+    shutil.copytree(TESTS / "web" / "toolkit", copied)
+    return sorted((TESTS / "web" / "toolkit").glob("*/*.yml")), copied
 
 
 def load_configuration(path: Path) -> object:

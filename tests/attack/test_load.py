@@ -13,7 +13,7 @@ import pytest
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.attack.reporting import Attack
-from tests.processes import Exporter, eventually, vendors
+from tests.support.processes import Exporter, eventually, vendors
 
 ACCOUNTS = 200
 SECONDS = 180

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import components
 from tests.attack.reporting import Attack
 from tests.attack.rig import Clock, Rig
-from tests.simulation import DAY, HOUR
+from tests.support import components
+from tests.support.simulation import DAY, HOUR
 
 PROVIDERS = ("millicast", "dolby_media", "wowza", "livepeer")
 BEGINS = datetime(2028, 2, 20, 21, 13, 7, tzinfo=UTC).timestamp()

@@ -13,14 +13,14 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.vendor import Vendor
 from exporter.emulators.world import World
 from tests.attack.reporting import Attack
-from tests.comparing import (
+from tests.support.comparing import (
     counters,
     ended_jobs,
     expected_counters,
     expected_growth_of_jobs,
     turn_on_every_feed,
 )
-from tests.simulation import DAY, HOUR, Key, Simulation
+from tests.support.simulation import DAY, HOUR, Key, Simulation
 
 VENDORS: Mapping[str, Any] = {
     "millicast": millicast.Millicast,

@@ -17,7 +17,7 @@ import pytest
 
 from tests.attack.reporting import Attack
 from tests.attack.rig import Rig
-from tests.processes import Exporter, eventually
+from tests.support.processes import Exporter, eventually
 
 KINDS = ("503", "reset", "truncated", "429", "html", "401", "empty")
 WRITE_FAILURES = "media_exporter_ledger_write_failures_total"

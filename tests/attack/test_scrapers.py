@@ -25,8 +25,8 @@ from exporter.web import connections
 from exporter.web.listen import listen
 from exporter.web.server import WebOptions
 from tests.attack.reporting import Attack
-from tests.components import prometheus
-from tests.processes import Exporter, Prometheus, eventually, vendors
+from tests.support.components import prometheus
+from tests.support.processes import Exporter, Prometheus, eventually, vendors
 
 NASTY = (
     'the "green" room',

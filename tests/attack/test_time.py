@@ -10,8 +10,8 @@ import pytest
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.attack.reporting import Attack
-from tests.comparing import ENDED_JOBS
-from tests.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
+from tests.support.comparing import ENDED_JOBS
+from tests.support.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
 
 QUARTER = 900
 

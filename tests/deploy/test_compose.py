@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from exporter.cli import flags
-from tests import components
 from tests.deploy.configurations import credential_files
+from tests.support import components
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "deploy/compose"

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from exporter.cli import flags
-from tests import components
+from tests.support import components
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"

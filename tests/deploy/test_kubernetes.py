@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from exporter.cli import flags
-from tests import components
 from tests.deploy.configurations import credential_files
 from tests.deploy.kustomize import render
+from tests.support import components
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import flags
-from tests import components
 from tests.deploy.configurations import credential_files
+from tests.support import components
 
 ROOT = Path(__file__).parent.parent.parent
 SYSTEMD = ROOT / "deploy/systemd"

@@ -22,7 +22,6 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.dolby_jobs import Job, Jobs
 from exporter.emulators.dolby_media import DolbyMedia
 from exporter.emulators.world import World
-from tests.components import prometheus
 from tests.grafana.documents import (
     DASHBOARDS,
     Json,
@@ -33,7 +32,8 @@ from tests.grafana.documents import (
     targets,
     variables,
 )
-from tests.processes import Exporter, Prometheus, eventually, vendors
+from tests.support.components import prometheus
+from tests.support.processes import Exporter, Prometheus, eventually, vendors
 
 pytestmark = pytest.mark.timeout(180)
 

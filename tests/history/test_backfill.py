@@ -22,8 +22,8 @@ from exporter.model.measures import (
     STREAM_DELIVERED_BYTES,
     VIEWING_SECONDS,
 )
-from tests.components import promtool
 from tests.history.ledgers import BEGAN, Notebook, hour, lines
+from tests.support.components import promtool
 
 LIVE = ("live",)
 SERIES = 'media_delivered_bytes_total{provider="millicast",account="live",kind="live"}'

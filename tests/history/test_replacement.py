@@ -12,9 +12,9 @@ import pytest
 from exporter.history.reader import Choice
 from exporter.model import HOUR
 from exporter.model.measures import DELIVERED_BYTES
-from tests.components import prometheus, promtool
 from tests.history.ledgers import Notebook, hour
-from tests.processes import Prometheus
+from tests.support.components import prometheus, promtool
+from tests.support.processes import Prometheus
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "history.md"
 

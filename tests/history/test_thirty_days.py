@@ -18,9 +18,9 @@ from exporter.emulators.vendor import Amounts
 from exporter.emulators.world import World
 from exporter.history.remote_write import Unreachable
 from exporter.model.measures import BY_NAME
-from tests.components import prometheus, promtool, victoria_metrics
-from tests.processes import Prometheus, VictoriaMetrics
-from tests.simulation import ACCOUNTS, DAY, HOUR, START, Simulation
+from tests.support.components import prometheus, promtool, victoria_metrics
+from tests.support.processes import Prometheus, VictoriaMetrics
+from tests.support.simulation import ACCOUNTS, DAY, HOUR, START, Simulation
 
 DAYS = 30
 STEP = DAY

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 import yaml
 
-from tests.components import amtool
 from tests.rules.rulefiles import ROOT, Rule, alerts, known, labels_of
+from tests.support.components import amtool
 
 CONFIGURATION = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 

@@ -20,9 +20,9 @@ import pytest
 import yaml
 
 from exporter.emulators.app import Emulators
-from tests.components import alertmanager, prometheus
-from tests.processes import Exporter, Prometheus, eventually, free_port, vendors
 from tests.rules.rulefiles import ROOT, RULES
+from tests.support.components import alertmanager, prometheus
+from tests.support.processes import Exporter, Prometheus, eventually, free_port, vendors
 
 CADENCE_SECONDS = 3
 FASTER = 900 // CADENCE_SECONDS

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.components import promtool
 from tests.rules.rulefiles import ROOT, RULE_FILES, alerts, rules
+from tests.support.components import promtool
 
 CASES = Path(__file__).parent
 ALERT_CASES = tuple(sorted((CASES / "alerts").glob("*.yml")))

@@ -1,0 +1,305 @@
+"""What a user types, and what comes back: codes, lines, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.cli import demo, flags
+from exporter.emulators.app import Emulators
+from exporter.emulators.world import World
+from tests.support.processes import vendors
+
+SECRET = "planted-credential-3f9c"
+
+
+@pytest.fixture(scope="module")
+def emulators() -> Emulators:
+    return Emulators(World())
+
+
+@pytest.fixture(scope="module")
+def address(emulators: Emulators) -> Iterator[str]:
+    with vendors(emulators) as address:
+        yield address
+
+
+@pytest.fixture
+def config(address: str, emulators: Emulators, tmp_path: Path) -> Path:
+    """A configuration of all four emulated vendors."""
+    (tmp_path / "credential").write_text("demo\n")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        demo.configuration(address, tmp_path, emulators, cadence_seconds=60, every_feed=False)
+    )
+    return path
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "exporter", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+
+
+def one_line(result: subprocess.CompletedProcess[str]) -> str:
+    """The only line that a failed command says."""
+    assert result.returncode == 1, result
+    assert result.stdout == ""
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+def test_version_is_said() -> None:
+    """`--version` names the program and its version."""
+    assert run("--version").stdout == f"media-usage-exporter {__version__}\n"
+
+
+def test_wrong_usage_is_exit_2() -> None:
+    """A flag that does not exist is wrong usage: exit 2."""
+    result = run("serve", "--no.such.flag")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_once_prints_metrics_and_succeeds(config: Path) -> None:
+    """`once` polls every vendor and prints every account's metrics on stdout."""
+    result = run("once", "--config.file", str(config))
+    assert (result.returncode, result.stderr) == (0, "")
+    for account in ("live", "processing", "vod", "studio"):
+        assert f'account="{account}"' in result.stdout
+
+
+def test_once_fails_when_a_feed_fails(config: Path, tmp_path: Path) -> None:
+    """A wrong credential makes `once` exit 1, counts `auth`, and says so without showing it."""
+    (tmp_path / "credential").write_text(SECRET)
+    result = run("once", "--config.file", str(config))
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    for account, provider, feed in (
+        ("live", "millicast", "account"),
+        ("processing", "dolby_media", "usage"),
+        ("vod", "wowza", "vod_streams"),
+        ("studio", "livepeer", "usage"),
+    ):
+        labels = f'provider="{provider}",account="{account}",feed="{feed}",reason="auth"'
+        assert f"media_exporter_poll_failures_total{{{labels}}} 1\n" in result.stdout
+        assert f"{account}: {feed}: auth: " in result.stderr
+    assert SECRET not in result.stdout + result.stderr
+
+
+def test_check_config_says_what_is_polled_and_what_it_costs(config: Path) -> None:
+    """`check-config` lists every account with its feeds and its requests a day."""
+    result = run("check-config", "--config.file", str(config))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"{config}: 4 accounts, polled every 1m\n" in result.stdout
+    assert "live: millicast" in result.stdout
+    assert "requests a poll" in result.stdout
+    assert "warning" not in result.stdout
+
+
+def test_check_config_warns_of_a_credential_that_cannot_be_read(
+    config: Path, tmp_path: Path
+) -> None:
+    """The configuration is right without it, but `serve` would not start; so it is exit 0."""
+    (tmp_path / "credential").unlink()
+    result = run("check-config", "--config.file", str(config))
+    assert (result.returncode, result.stderr) == (0, "")
+    for account in ("live", "processing", "vod", "studio"):
+        assert (
+            f"warning: account {account}: credential file {tmp_path / 'credential'}: cannot be read:"
+            " No such file or directory;" in result.stdout
+        )
+
+
+def test_check_config_warns_of_feeds_that_ask_for_nothing(tmp_path: Path) -> None:
+    """A feed that needs names or ids is silent without them; one that looks them up is not."""
+    (tmp_path / "credential").write_text(SECRET)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"""\
+accounts:
+  - {{name: a, provider: livepeer, feeds: [usage, creators], credentials_file: {tmp_path}/credential}}
+  - {{name: b, provider: millicast, feeds: [streams], credentials_file: {tmp_path}/credential}}
+  - name: c
+    provider: millicast
+    feeds: [account, streams]
+    discover: false
+    credentials_file: {tmp_path}/credential
+"""
+    )
+    result = run("check-config", "--config.file", str(path))
+    assert result.returncode == 0
+    warned = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    assert [line.split(" asks for nothing")[0] for line in warned] == [
+        "warning: account a: feed creators",
+        "warning: account c: feed streams",
+    ]
+
+
+def test_ten_faults_are_ten_lines(tmp_path: Path) -> None:
+    """A file with ten different faults is answered with all ten, each with file, line and key."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        """\
+polling:
+  cadnce: 15m
+  timeout: fast
+  concurrency: 0
+ledger:
+  retention: -1d
+limits:
+  streams: many
+accounts:
+  - name: a
+    provider: milicast
+    credentials_env: X
+  - name: b
+    provider: wowza
+    api_version: v1.2
+    credentials_env: X
+  - name: b
+    provider: livepeer
+    feeds: [realtimes]
+    credentials_env: X
+  - name: c
+    provider: livepeer
+    url: ftp://example.org
+    credentials_env: X
+  - name: d
+    provider: livepeer
+"""
+    )
+    result = run("check-config", "--config.file", str(path))
+    lines = result.stderr.splitlines()
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    faulty = [2, 3, 4, 6, 8, 11, 15, 17, 19, 23, 25]
+    found = [int(line.split(f"{path}:")[1].split(":")[0]) for line in lines]
+    assert found == faulty, result.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "once"])
+def test_unreadable_credentials_are_one_line(command: str, config: Path, tmp_path: Path) -> None:
+    """A credentials file that is missing is one clear line that names the account and the file."""
+    (tmp_path / "credential").unlink()
+    line = one_line(
+        run(
+            command,
+            *("--config.file", str(config)),
+            MEDIA_USAGE_EXPORTER_WEB_LISTEN_ADDRESS="127.0.0.1:0",
+        )
+    )
+    assert "account live" in line
+    assert str(tmp_path / "credential") in line
+
+
+def test_a_busy_port_is_one_line(config: Path) -> None:
+    """A busy address is one clear line that names it."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = one_line(run("serve", "--config.file", str(config), "--web.listen-address", address))
+    assert f"cannot listen on {address}: address already in use" in line
+
+
+def test_a_file_that_is_no_ledger_is_one_line_and_is_kept(config: Path, tmp_path: Path) -> None:
+    """A ledger path that holds something else is one clear line, and the file stays as it is."""
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear Sir or Madam, " * 100)
+    before = other.read_bytes()
+    line = one_line(run("once", "--config.file", str(config), "--ledger.path", str(other)))
+    assert str(other) in line
+    assert "not a ledger" in line
+    assert other.read_bytes() == before
+
+
+def test_another_programs_database_is_one_line_and_is_kept(config: Path, tmp_path: Path) -> None:
+    """An SQLite file of another program is refused, and stays as it is."""
+    other = tmp_path / "other.db"
+    connection = sqlite3.connect(other)
+    connection.execute("CREATE TABLE letters (text)")
+    connection.commit()
+    connection.close()
+    before = other.read_bytes()
+    line = one_line(run("once", "--config.file", str(config), "--ledger.path", str(other)))
+    assert "another program" in line
+    assert other.read_bytes() == before
+
+
+def test_a_missing_config_is_one_line(tmp_path: Path) -> None:
+    """A configuration file that is not there is one clear line."""
+    line = one_line(run("check-config", "--config.file", str(tmp_path / "none.yaml")))
+    assert str(tmp_path / "none.yaml") in line
+
+
+def test_flags_beat_variables_beat_defaults(config: Path) -> None:
+    """Each flag is also an environment variable; the flag wins."""
+    by_variable = run("check-config", MEDIA_USAGE_EXPORTER_CONFIG_FILE=str(config))
+    assert by_variable.returncode == 0
+    by_flag = run(
+        "check-config", "--config.file", "none.yaml", MEDIA_USAGE_EXPORTER_CONFIG_FILE=str(config)
+    )
+    assert by_flag.returncode == 1
+
+
+def test_every_flag_of_serve_has_its_variable() -> None:
+    """`serve --help` names the environment variable of each of its flags."""
+    text = run("serve", "--help").stdout
+    for flag in (
+        "--config.file",
+        "--ledger.path",
+        "--web.listen-address",
+        "--web.telemetry-path",
+        "--web.config.file",
+        "--web.enable-lifecycle",
+        "--web.max-requests",
+        "--web.created-timestamps",
+        "--log.level",
+        "--log.format",
+    ):
+        assert flag in text
+        assert flags.variable(flag) in text.replace("\n", "").replace(" ", "")
+
+
+def test_a_wrong_value_in_a_variable_is_wrong_usage(config: Path) -> None:
+    """A variable with a value that its flag would refuse is refused, too."""
+    result = run("serve", "--config.file", str(config), MEDIA_USAGE_EXPORTER_LOG_LEVEL="loud")
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "loud" in result.stderr
+
+
+def test_emulate_prints_a_configuration_that_works(tmp_path: Path) -> None:
+    """What `emulate` prints is a valid configuration that polls it with success."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "exporter", "emulate", "--listen-address", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            if not line.strip():
+                break
+            lines.append(line)
+        path = tmp_path / "config.yaml"
+        path.write_text("".join(lines))
+        result = run(
+            "once", "--config.file", str(path), "--ledger.path", str(tmp_path / "usage.db")
+        )
+        process.terminate()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert process.returncode == 0

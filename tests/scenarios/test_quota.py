@@ -1,0 +1,143 @@
+"""A vendor that allows few requests is asked for what is current first, and for the rest later."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.model.errors import RateLimitedError
+from exporter.polling.allowance import Allowance
+from exporter.polling.collector import Collector
+from tests.scenarios.test_slow_vendors import as_if_it_were_fast, backlog, simulate
+from tests.support.simulation import ACCOUNTS, DAY, HOUR, Simulation
+
+QUARTER = 900
+
+
+class Quota:
+    """Stands between a collector and its vendor: so many requests in each quarter of an hour."""
+
+    def __init__(self, simulation: Simulation, allowed: int) -> None:
+        assert simulation.exporter is not None
+        (self._collector,) = simulation.exporter.collectors
+        self._simulation = simulation
+        self._get = self._collector._get
+        self._collector._get = self
+        self._used: Counter[float] = Counter()
+        self.allowed = allowed
+
+    @property
+    def collector(self) -> Collector:
+        return self._collector
+
+    async def __call__(self, request: Any, feed: str, deadline: float) -> bytes:
+        quarter = self._simulation.now // QUARTER
+        self._used[quarter] += 1
+        if self._used[quarter] > self.allowed:
+            raise RateLimitedError("429")
+        return await self._get(request, feed, deadline)
+
+
+def newest(simulation: Simulation) -> float:
+    value = simulation.value(
+        "media_exporter_data_newest_timestamp_seconds",
+        provider="wowza",
+        account=ACCOUNTS["wowza"],
+        feed="vod_streams",
+    )
+    assert value is not None
+    return value
+
+
+@pytest.mark.parametrize(
+    ("allowed", "most_failures"),
+    [
+        pytest.param(24, 0, marks=pytest.mark.soak),
+        (10, 12),
+    ],
+    ids=["24", "10"],
+)
+async def test_a_quota_smaller_than_the_look_back_loses_nothing(
+    allowed: int, most_failures: int, tmp_path: Path
+) -> None:
+    """The look back over two days takes 98 requests; with ten allowed, not even what is not yet
+    settled fits into one poll. Two days of polls, an outage among them, come to the same as
+    without a quota, and data is never old.
+    """
+    simulation = simulate(tmp_path / "limited", 2 * HOUR)
+    first = simulation.now
+    instants = [first]
+    async with simulation.running():
+        assert await simulation.poll()
+        quota = Quota(simulation, allowed)
+        failures = 0
+        for number in range(2 * DAY // QUARTER):
+            simulation.now += QUARTER
+            if 40 <= number < 60:
+                continue
+            instants.append(simulation.now)
+            failures += not await simulation.poll()
+            if number > 100:
+                assert newest(simulation) > simulation.now - HOUR
+            if number == 150 and allowed >= 24:
+                assert not backlog(simulation), "pieces become as small as the quota needs"
+        assert failures <= most_failures
+        quota.allowed = 10_000
+        while backlog(simulation):
+            simulation.now += QUARTER
+            instants.append(simulation.now)
+            assert await simulation.poll()
+        await simulation.settle()
+        shown = simulation.usage("wowza")
+    assert shown == await as_if_it_were_fast(tmp_path / "free", 2 * HOUR, *instants)
+
+
+async def test_a_first_poll_beyond_the_quota_begins_with_less_history(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not tried again as it is for ever; the log says so."""
+    simulation = simulate(tmp_path / "limited", DAY)
+    async with simulation.running():
+        Quota(simulation, 20)
+        outcomes: list[bool] = []
+        while not any(outcomes):
+            assert len(outcomes) < 4
+            outcomes.append(await simulation.poll())
+            simulation.now += QUARTER
+        assert "begins with less history" in caplog.text
+        assert simulation.usage("wowza")
+
+
+def test_an_allowance_is_halved_when_refused_and_grows_again() -> None:
+    spent = 0
+
+    def used() -> int:
+        return spent
+
+    allowance = Allowance()
+
+    def poll(*, refused_at: int | None, limited: bool = False, most: int = 200) -> int:
+        nonlocal spent
+        before = spent
+        allowance.begin(used, limited=limited)
+        while allowance.left() and spent - before < most:
+            if spent - before == refused_at:
+                allowance.refused()
+                break
+            spent += 1
+        allowance.end(done=False)
+        return spent - before
+
+    assert poll(refused_at=None) == 200, "no limit before the first refusal"
+    assert poll(refused_at=80) == 80
+    assert poll(refused_at=None) == 40
+    assert poll(refused_at=None) == 46
+    assert poll(refused_at=None, limited=True) == 23
+    assert poll(refused_at=None, limited=True, most=0) == 0
+    assert 1 <= poll(refused_at=None, limited=True) <= 15
+    allowance.begin(used, limited=False)
+    allowance.end(done=True)
+    assert poll(refused_at=None) == 200, "no limit once nothing is left to be filled in"

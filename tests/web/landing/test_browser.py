@@ -1,0 +1,53 @@
+"""The page in a real browser: it fits, and its policy lets its own style through."""
+
+from __future__ import annotations
+
+import pytest
+
+from exporter.web.landing import content_security_policy, landing_page
+from tests.support.components import chromium
+from tests.web.landing.browser import measure
+from tests.web.landing.statuses import NOW, every_account, in_trouble
+
+NARROW, WIDE = 360, 1400
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """What there is to see, of both pages at both widths."""
+    # Only so that the measuring page may put it into a frame.
+    policy = content_security_policy().replace("frame-ancestors 'none'", "frame-ancestors 'self'")
+    return measure(
+        chromium(),
+        tmp_path_factory.mktemp("browser"),
+        {
+            "fine": landing_page(every_account(), NOW, "/metrics"),
+            "trouble": landing_page(in_trouble(), NOW, "/metrics"),
+        },
+        policy,
+        (NARROW, WIDE),
+    )
+
+
+def test_nothing_has_to_be_scrolled_sideways(seen):
+    """No page is wider than a narrow or a wide window."""
+    assert len(seen) == 4
+    assert {(one["page"], one["width"]): one["overflow"] for one in seen if one["overflow"]} == {}
+
+
+def test_rows_are_cards_where_it_is_narrow_and_a_table_where_it_is_wide(seen):
+    """The layout follows the window."""
+    assert {one["width"]: one["stacked"] for one in seen} == {NARROW: True, WIDE: False}
+
+
+def test_the_policy_lets_the_style_through(seen):
+    """Under the header that is sent along, the verdict has a colour of its own."""
+    colours = {one["page"]: one["styled"] for one in seen}
+    assert "rgba(0, 0, 0, 0)" not in colours.values()
+    assert colours["/fine"] != colours["/trouble"]
+
+
+def test_the_verdict_is_there_and_nothing_is_tiny(seen):
+    """The browser shows the headline, and no text below 12 pixels."""
+    assert {one["headline"] for one in seen} == {"✓ Everything works", "✕ 7 of 12 feeds fail"}
+    assert all(one["small"] == 0 for one in seen)

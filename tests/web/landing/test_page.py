@@ -1,0 +1,252 @@
+"""The page's HTML: everything is on it, nothing can break out of it, nothing needs a script."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from exporter.exposition.own_metrics import LEDGER_REASON
+from exporter.model.errors import REASONS
+from exporter.polling import advice
+from exporter.web.landing import content_security_policy, landing_page
+from tests.web.landing.statuses import (
+    HOUR,
+    NOW,
+    WAITING,
+    WORKING,
+    account,
+    every_account,
+    failing,
+    in_trouble,
+    named,
+)
+
+EVIL = "</style></title><script>alert(1)</script><img src=x onerror='a\"b'>&amp;"
+ALL_REASONS = (*REASONS, LEDGER_REASON)
+
+
+class Reading(HTMLParser):
+    """Every element with its attributes, the text, and whether all that opens is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def read(*accounts, **options) -> Reading:
+    return Reading(
+        landing_page(accounts, NOW, options.pop("telemetry_path", "/metrics"), **options)
+    )
+
+
+def shape(reading: Reading) -> list[str]:
+    return [name for name, _ in reading.elements]
+
+
+@pytest.mark.parametrize("where", ["account", "provider", "feed", "reason", "error", "problem"])
+def test_no_string_becomes_markup(where: str) -> None:
+    """Whatever is in a name or an error, the page has the elements it has anyway, and the words."""
+
+    def page(words: str) -> Reading:
+        told = {"account": "a", "provider": "p", "feed": "f", "reason": "r", "error": "e"}
+        told |= {where: words}
+        feed = replace(failing(told["reason"], told["error"]), name=told["feed"])
+        return read(
+            account(feed, name=told["account"], provider=told["provider"]),
+            problem=words if where == "problem" else None,
+        )
+
+    harmless, harmful = page("harmless"), page(EVIL)
+    assert shape(harmful) == shape(harmless)
+    assert EVIL in "".join(harmful.words)
+    assert not any(name.startswith("on") for _, has in harmful.elements for name in has)
+
+
+@pytest.mark.parametrize("path", [EVIL, "//elsewhere.example/", "/a b?c"])
+def test_a_telemetry_path_is_a_path_of_this_server(path: str) -> None:
+    """The link leads to a path, whatever that is called."""
+    (link,) = (
+        href
+        for href in (one.get("href") or "" for one in read(account(), telemetry_path=path).all("a"))
+        if href not in ("/config", "/api/v1/status", "#help")
+    )
+    assert re.fullmatch(r"/[\w%./-]*", link)
+    assert not link.startswith("//")
+
+
+def test_the_page_needs_no_script_and_nothing_from_elsewhere() -> None:
+    """Neither scripts nor styles in attributes; every address is on the page or on this server."""
+    reading = read(*in_trouble())
+    assert not reading.all("script")
+    for name, has in reading.elements:
+        assert "style" not in has
+        for address in (has.get("href"), has.get("src")):
+            assert address is None or re.match(r"/(?!/)|#|data:image/svg", address), (name, has)
+    css = landing_page((), NOW, "/metrics").partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in css
+    assert "@import" not in css
+
+
+def test_the_policy_allows_the_style_by_its_hash() -> None:
+    """The hash in the header is that of what is between the tags."""
+    css = landing_page((), NOW, "/metrics").partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    policy = content_security_policy()
+    assert f"style-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+
+
+def test_the_page_is_accessible() -> None:
+    """Language, title, landmarks, headers of cells, names of sections, instants with dates."""
+    reading = read(*in_trouble())
+    assert reading.all("html") == [{"lang": "en"}]
+    assert len(reading.all("h1")) == len(reading.all("main")) == 1
+    assert {"http-equiv": "refresh", "content": "60"} in reading.all("meta")
+    assert {has.get("scope") for has in reading.all("th")} == {"col", "row"}
+    ids = [has["id"] for _, has in reading.elements if "id" in has]
+    assert len(ids) == len(set(ids))
+    for _, has in reading.elements:
+        assert has.get("aria-labelledby", ids[0]) in ids
+    for moment in reading.all("time"):
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment["datetime"] or "")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", moment["title"] or "")
+
+
+@pytest.mark.parametrize(
+    ("feed", "said"),
+    [
+        (WORKING, "✓ working"),
+        (WAITING, "… waiting"),
+        (replace(WORKING, backlog_seconds=30 * HOUR), "… catching up"),
+        (failing("server"), "✕ failing for 2 h 1 min"),
+    ],
+)
+def test_a_state_is_said_in_words_and_with_a_sign(feed, said: str) -> None:
+    """Nobody has to see a colour."""
+    assert said in read(account(feed)).text
+
+
+def test_an_account_says_when_and_how_much() -> None:
+    """Next poll, cadence, requests, series, folded streams, the feeds' times and backlog."""
+    feed = replace(WORKING, backlog_seconds=30 * HOUR)
+    text = read(account(feed, folded=12)).text
+    for said in (
+        "Next pollin 13 min",
+        "Polled every15 min",
+        "Requests a poll13",
+        "Requests a day1,248",
+        "Series1,234",
+        "Streams folded! 12",
+        "1 min 5 s ago",
+        "13 min ago",
+        "1 d 6 h",
+    ):
+        assert said in text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"polling": True, "next_poll": NOW - 1}, "Next pollunder way"),
+        ({"next_poll": None}, "Next poll–"),
+        ({"next_poll": NOW - 5}, "Next polldue"),
+        ({"requests_per_day": None}, "Requests a day–"),
+    ],
+)
+def test_what_is_not_known_yet_is_not_made_up(change, said: str) -> None:
+    """Before the first poll is over, and while one is under way."""
+    assert said in read(replace(account(), **change)).text
+
+
+def test_data_of_a_bucket_that_is_not_over_is_up_to_now() -> None:
+    """A day that ends tonight is not told as data out of the future."""
+    text = read(account(replace(WORKING, newest_data=int(NOW) + 1600))).text
+    assert "up to now" in text
+    assert "in 26 min" not in text
+
+
+def test_every_reason_has_advice() -> None:
+    """The table and the metric's label have the same reasons, each with its own words."""
+    assert set(advice.ADVICE) == set(ALL_REASONS)
+    assert len({one.what for one in advice.ADVICE.values()}) == len(ALL_REASONS)
+    for one in advice.ADVICE.values():
+        assert one.todo.endswith(".")
+        assert one.todo.count("`") % 2 == 0
+        assert not one.what.endswith(".")
+
+
+@pytest.mark.parametrize("reason", ALL_REASONS)
+def test_a_failure_says_whose_fault_it_is_and_what_to_do(reason: str) -> None:
+    """Reason, account, feed, since when, the error, the party and the advice are on the page."""
+    reading = read(account(*named(failing(reason, "it went wrong"), "streams"), name="studio"))
+    trouble = reading.text.partition("What to do")[2].partition("What the words mean")[0]
+    given = advice.ADVICE[reason]
+    assert f"millicast: {given.what}" in trouble
+    assert given.todo.replace("`", "") in trouble
+    assert "studio: streams, for 2 h 1 min" in trouble
+    assert f"{reason}: it went wrong" in trouble
+    owners = {"you": "Yours", "vendor": "The vendor's", "network": "The network's"}
+    assert owners.get(given.party, "The exporter's") in trouble
+
+
+def test_an_unknown_reason_is_shown_all_the_same() -> None:
+    """A reason that is not in the table is ours to explain."""
+    text = read(account(failing("moonlight"))).text
+    assert "millicast: the poll failed" in text
+    assert "Look at the exporter's log" in text
+    assert "moonlight: " in text
+
+
+def test_what_goes_wrong_alike_is_told_once() -> None:
+    """Feeds of one vendor that fail for one reason share an entry; another vendor has its own."""
+    accounts = (
+        account(*named(failing("auth"), "account", "streams"), name="one"),
+        account(*named(failing("auth"), "account"), name="two"),
+        account(*named(failing("auth"), "usage"), name="three", provider="livepeer"),
+    )
+    reading = read(*accounts)
+    assert shape(reading).count("article") == 2
+
+
+def test_a_page_of_working_feeds_has_no_troubles() -> None:
+    """Nothing to do, nothing said of it."""
+    reading = read(*every_account())
+    assert "What to do" not in reading.text
+    assert shape(reading).count("article") == 0
+
+
+def test_ids_do_not_come_from_names() -> None:
+    """An account may be called what something else on the page is called."""
+    reading = read(*(account(failing("auth"), name=name) for name in ("help", "troubles-heading")))
+    ids = [has["id"] for _, has in reading.elements if "id" in has]
+    assert len(ids) == len(set(ids))

@@ -1,0 +1,125 @@
+"""The verdict: what it says of which states, and who is told to act."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from exporter.web.landing.times import duration
+from exporter.web.landing.verdict import troubles, verdict
+from tests.web.landing.statuses import (
+    HOUR,
+    WAITING,
+    WORKING,
+    account,
+    every_account,
+    failing,
+    in_trouble,
+    named,
+)
+
+CATCHING_UP = replace(WORKING, backlog_seconds=30 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "tone", "headline"),
+    [
+        (every_account(), "good", "Everything works"),
+        ([account(WORKING, WAITING)], "busy", "Starting: 1 of 2 feeds polled"),
+        ([account(WORKING, CATCHING_UP)], "busy", "Everything works, and catches up"),
+        ([account(folded=3)], "note", "Everything works, but not every stream is shown"),
+        ([account(WORKING, failing("auth"))], "bad", "1 of 2 feeds fails"),
+        ([account(WAITING, *2 * [failing("auth")])], "bad", "2 of 3 feeds fail"),
+        ([account(failing("auth"))], "bad", "Nothing works: the only feed fails"),
+        ([account(*3 * [failing("auth")])], "bad", "Nothing works: all 3 feeds fail"),
+        ([account(failing("auth"), CATCHING_UP, folded=3)], "bad", "1 of 2 feeds fails"),
+        ([account(WAITING, CATCHING_UP)], "busy", "Starting: 1 of 2 feeds polled"),
+    ],
+)
+def test_the_worst_that_is_true_is_the_verdict(accounts, tone: str, headline: str) -> None:
+    """Failing goes before starting, that before catching up, that before folded streams."""
+    said = verdict(accounts)
+    assert (said.tone, said.headline) == (tone, headline)
+
+
+def test_a_stuck_process_goes_before_everything() -> None:
+    """What feeds say means nothing when nothing moves."""
+    said = verdict([account(failing("auth"))], problem="The poll loop does not move.")
+    assert said.tone == "bad"
+    assert "stuck" in said.headline
+    assert said.detail.startswith("The poll loop does not move.")
+    assert "exporter's fault" in said.detail
+
+
+@pytest.mark.parametrize(
+    ("reason", "whose"),
+    [
+        ("auth", "yours to mend"),
+        ("rate_limited", "yours to mend"),
+        ("ledger", "yours to mend"),
+        ("server", "the vendor's"),
+        ("network", "the network's"),
+        ("schema", "the exporter's"),
+    ],
+)
+def test_one_party_is_named(reason: str, whose: str) -> None:
+    """Whose fault it is, and whether anything works."""
+    assert verdict([account(failing(reason))]).detail == f"The fault is {whose}."
+    some = verdict([account(failing(reason), WORKING)]).detail
+    assert some == f"The fault is {whose}. The rest works."
+
+
+def test_several_parties_are_counted() -> None:
+    """How many feeds are whose; a rest that has not been polled is not said to work."""
+    assert verdict(in_trouble()).detail == (
+        "Whose fault: 4 yours to mend, 1 the exporter's, 2 the vendor's."
+    )
+
+
+@pytest.mark.parametrize("reasons", [("network", "network"), ("timeout", "network")])
+def test_no_answer_from_any_vendor_is_this_machines_network(reasons) -> None:
+    """Vendors do not vanish at once. A firewall that drops packets looks like a timeout."""
+    first, second = reasons
+    accounts = [
+        account(failing(first), provider="millicast"),
+        account(failing(second), provider="wowza"),
+    ]
+    assert "this machine's network" in verdict(accounts).detail
+    assert "this machine's network" not in verdict([accounts[0], accounts[0]]).detail
+    assert "this machine's network" not in verdict([*accounts, account(WORKING)]).detail
+    assert "this machine's network" not in verdict([*accounts, account(failing("auth"))]).detail
+
+
+def test_what_somebody_must_do_comes_before_what_may_pass() -> None:
+    """The order of troubles."""
+    feeds = named(WORKING, "a", "b", "c", "d")
+    broken = tuple(
+        replace(failing(reason), name=feed.name)
+        for feed, reason in zip(feeds, ("server", "schema", "network", "auth"), strict=True)
+    )
+    assert [one.reason for one in troubles([account(*broken)])] == [
+        "auth",
+        "schema",
+        "network",
+        "server",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "0 s"),
+        (0.4, "0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (600, "10 min"),
+        (655, "10 min"),
+        (3 * HOUR + 20 * 60, "3 h 20 min"),
+        (26 * HOUR, "1 d 2 h"),
+        (40 * 24 * HOUR + 5 * HOUR, "40 d"),
+    ],
+)
+def test_durations_have_two_units_while_that_tells_something(seconds: float, said: str) -> None:
+    """As people say them."""
+    assert duration(seconds) == said
