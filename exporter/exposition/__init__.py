@@ -6,7 +6,17 @@ current, `page` puts the blocks of all accounts together.
 
 from exporter.exposition.account import AccountPage
 from exporter.exposition.block import Block
-from exporter.exposition.page import Page, Section, assemble, finish
+from exporter.exposition.page import Assembly, Page, Section, assemble, finish
 from exporter.exposition.text import Family, Format
 
-__all__ = ["AccountPage", "Block", "Family", "Format", "Page", "Section", "assemble", "finish"]
+__all__ = [
+    "AccountPage",
+    "Assembly",
+    "Block",
+    "Family",
+    "Format",
+    "Page",
+    "Section",
+    "assemble",
+    "finish",
+]

@@ -29,7 +29,11 @@ class AccountPage:
         self._created = created_timestamps
         self._levels: dict[str, tuple[float, dict[Measure, Levels]]] = {}
         self._blocks: dict[Format, dict[Measure, Block]] = {kind: {} for kind in Format}
+        self._shown: dict[Format, Mapping[Measure, Block]] = {}
+        self._changed: set[Measure] = set()
         self._counts: dict[Measure, int] = {}
+        self.series = 0
+        """How many lines there are."""
         self._held: dict[Measure, float] = {}
         self._opening = labels_text((("provider", book.provider), ("account", book.account)))
 
@@ -70,7 +74,10 @@ class AccountPage:
         """Render these measures anew."""
         for measure in measures:
             lines = self._gauge(measure) if measure.type == "gauge" else self._totals(measure, now)
+            self.series += len(lines) - self._counts.get(measure, 0)
             self._counts[measure] = len(lines)
+            self._changed.add(measure)
+            self._shown = {}
             if not lines:
                 for blocks in self._blocks.values():
                     blocks.pop(measure, None)
@@ -89,13 +96,17 @@ class AccountPage:
 
     def blocks(self, format: Format) -> Mapping[Measure, Block]:
         """The blocks as they are now, in the order of the catalogue; never changed afterwards."""
-        blocks = self._blocks[format]
-        return MappingProxyType({m: blocks[m] for m in CATALOGUE if m in blocks})
+        shown = self._shown.get(format)
+        if shown is None:
+            blocks = self._blocks[format]
+            shown = MappingProxyType({m: blocks[m] for m in CATALOGUE if m in blocks})
+            self._shown[format] = shown
+        return shown
 
-    @property
-    def series(self) -> int:
-        """How many lines there are."""
-        return sum(self._counts.values())
+    def take_changed(self) -> set[Measure]:
+        """The measures that were rendered since this was last called."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def _folded(self, levels: Sequence[Level]) -> dict[Measure, Levels]:
         """By measure and labels, with the streams beyond the limit put together where they can."""

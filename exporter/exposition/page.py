@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeVar
+from functools import cached_property, lru_cache
+from typing import Generic, TypeVar
 
 from exporter.exposition.block import GZIP_HEADER, Block, checksum, gzip_ending
+from exporter.exposition.crc import combined, shift_by
 from exporter.exposition.text import Family, Format
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=Hashable)
 
 _ONE_PIECE_BYTES = 1 << 22
 _CHUNK_BYTES = 1 << 16
 """Blocks up to this size are joined with their neighbours; larger ones are sent as they are."""
 
+_GROUPED = 16
+"""So many accounts' blocks of a family are put together anew when one of them changes."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Section:
     """Some part of a page: its bytes in chunks that can be sent one by one.
 
@@ -28,6 +32,39 @@ class Section:
     deflated: tuple[bytes, ...]
     crc: int
     length: int
+
+    @classmethod
+    def of(cls, blocks: Sequence[Block]) -> Section:
+        """These blocks, one after the other."""
+        return cls(
+            _chunks(block.plain for block in blocks),
+            _chunks(block.deflated for block in blocks),
+            checksum(blocks),
+            sum(len(block.plain) for block in blocks),
+        )
+
+    @classmethod
+    def joined(cls, sections: Sequence[Section]) -> Section:
+        """These sections, one after the other; their bytes are not looked at again."""
+        crc = 0
+        for section in sections:
+            crc = section._checksum_after(crc)
+        return cls(
+            _chunks(chunk for section in sections for chunk in section.plain),
+            _chunks(chunk for section in sections for chunk in section.deflated),
+            crc,
+            sum(section.length for section in sections),
+        )
+
+    @cached_property
+    def _shift(self) -> int:
+        return shift_by(self.length)
+
+    def _checksum_after(self, crc: int) -> int:
+        if self.length > _CHUNK_BYTES:
+            return combined(crc, self.crc, self._shift)
+        # Of few bytes, the checksum is quicker found than the shift.
+        return checksum((Block(chunk, b"") for chunk in self.plain), crc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +89,73 @@ def assemble(
         if found:
             blocks.append(_header(family, format))
             blocks.extend(found)
-    return Section(
-        _chunks(block.plain for block in blocks),
-        _chunks(block.deflated for block in blocks),
-        checksum(blocks),
-        sum(len(block.plain) for block in blocks),
-    )
+    return Section.of(blocks)
+
+
+class Assembly(Generic[Key]):
+    """What `assemble` gives, again and again, at a cost in proportion to what has changed.
+
+    Where an account's blocks are the same in another format, `beside` is that format's assembly,
+    which is updated first: what it has put together is used here, too.
+    """
+
+    def __init__(
+        self,
+        families: Iterable[tuple[Key, Family]],
+        format: Format,
+        beside: Assembly[Key] | None = None,
+    ) -> None:
+        self._headers = {key: Section.of((_header(family, format),)) for key, family in families}
+        self._beside = beside
+        self._bodies: dict[Key, _Body] = {}
+
+    def update(
+        self, accounts: Sequence[Mapping[Key, Block]], changed: Collection[Key] | None = None
+    ) -> Section:
+        """The section of these accounts' blocks.
+
+        `changed` are the families in which any account has other blocks than at the last update;
+        None stands for all of them, and for other accounts.
+        """
+        bodies = self._bodies
+        for key in self._headers if changed is None else changed:
+            blocks = tuple(account[key] for account in accounts if key in account)
+            before = bodies.pop(key, None)
+            if not blocks:
+                continue
+            other = None if self._beside is None else self._beside._bodies.get(key)
+            if other is not None and other.blocks == blocks:
+                bodies[key] = other
+            else:
+                bodies[key] = _Body.of(blocks, before)
+        sections: list[Section] = []
+        for key, header in self._headers.items():
+            if key in bodies:
+                sections += header, bodies[key].section
+        return Section.joined(sections)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """One family's blocks of all accounts, in groups that are put together anew by themselves."""
+
+    blocks: tuple[Block, ...]
+    groups: tuple[tuple[tuple[Block, ...], Section], ...]
+    section: Section
+
+    @classmethod
+    def of(cls, blocks: tuple[Block, ...], before: _Body | None) -> _Body:
+        """The body of these blocks; groups that `before` has, too, are taken from there."""
+        kept = () if before is None else before.groups
+        groups: list[tuple[tuple[Block, ...], Section]] = []
+        for number, start in enumerate(range(0, len(blocks), _GROUPED)):
+            group = blocks[start : start + _GROUPED]
+            if number < len(kept) and kept[number][0] == group:
+                groups.append(kept[number])
+            else:
+                groups.append((group, Section.of(group)))
+        section = Section.joined([section for _, section in groups])
+        return cls(blocks, tuple(groups), section)
 
 
 def finish(section: Section, tail: Section, format: Format) -> Page:

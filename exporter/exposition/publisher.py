@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exporter.exposition import AccountPage, Block, Family, Format, Page, Section, assemble, finish
+from exporter.exposition import (
+    AccountPage,
+    Assembly,
+    Block,
+    Family,
+    Format,
+    Page,
+    Section,
+    assemble,
+    finish,
+)
 from exporter.exposition.garbage_collection import Longlived
 from exporter.exposition.telemetry import Telemetry
 from exporter.ledger.thread import Worker
@@ -38,6 +48,12 @@ class Publisher:
         self._worker = worker
         self._telemetry = telemetry
         self._pages: tuple[tuple[str, str, AccountPage], ...] = ()
+        self._other_accounts = True
+        text = Assembly(FAMILIES, Format.TEXT)
+        self._assemblies = {
+            Format.TEXT: text,
+            Format.OPENMETRICS: Assembly(FAMILIES, Format.OPENMETRICS, beside=text),
+        }
         self._shown: tuple[_Shown, ...] = ()
         self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
         self._finished: dict[
@@ -49,6 +65,7 @@ class Publisher:
     def set_accounts(self, pages: Sequence[tuple[str, str, AccountPage]]) -> None:
         """Show these (provider, account, page) from the next publishing on."""
         self._pages = tuple(pages)
+        self._other_accounts = True
 
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
@@ -69,13 +86,18 @@ class Publisher:
 
     def _assemble(self) -> None:
         self._waiting = False
+        anew, self._other_accounts = self._other_accounts, False
+        changed = set().union(*(page.take_changed() for _, _, page in self._pages))
+        if not changed and not anew:
+            return
         shown = tuple(
             _Shown(provider, account, {kind: page.blocks(kind) for kind in Format})
             for provider, account, page in self._pages
         )
         sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
-        for kind in Format:
-            sections[kind, None] = _section(shown, kind, None)
+        for kind, assembly in self._assemblies.items():
+            blocks = [one.blocks[kind] for one in shown]
+            sections[kind, None] = assembly.update(blocks, None if anew else changed)
         self._shown, self._sections = shown, sections
         self._longlived.note(sum(page.series for _, _, page in self._pages))
 

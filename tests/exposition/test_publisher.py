@@ -216,3 +216,12 @@ async def test_scrapes_see_whole_pages_while_polls_publish(stand):
     await scraping
     assert not wrong
     assert seen
+
+
+async def test_nothing_new_is_the_same_page(stand):
+    """A publication without a change costs nothing, and scrapers' pages stay as they are."""
+    stand.count(0, 5)
+    await stand.publisher.publish()
+    before = stand.publisher.page(Format.TEXT, None)
+    await stand.publisher.publish()
+    assert stand.publisher.page(Format.TEXT, None) is before
