@@ -245,6 +245,23 @@ def test_a_missing_config_is_one_line(tmp_path: Path) -> None:
     assert str(tmp_path / "none.yaml") in line
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_cannot_be_written_is_one_line() -> None:
+    """A full disk behind a redirection is told, not shown as a traceback."""
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "exporter", "emulate", "--listen-address", "127.0.0.1:0"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "No space left on device" in line
+
+
 def test_flags_beat_variables_beat_defaults(config: Path) -> None:
     """Each flag is also an environment variable; the flag wins."""
     by_variable = run("check-config", MEDIA_USAGE_EXPORTER_CONFIG_FILE=str(config))
