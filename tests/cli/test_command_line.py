@@ -291,14 +291,6 @@ def test_every_flag_of_serve_has_its_variable() -> None:
         assert flags.variable(flag) in text.replace("\n", "").replace(" ", "")
 
 
-def test_a_wrong_value_in_a_variable_is_wrong_usage(config: Path) -> None:
-    """A variable with a value that its flag would refuse is refused, too."""
-    result = run("serve", "--config.file", str(config), MEDIA_USAGE_EXPORTER_LOG_LEVEL="loud")
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    assert "loud" in result.stderr
-
-
 def test_emulate_prints_a_configuration_that_works(tmp_path: Path) -> None:
     """What `emulate` prints is a valid configuration that polls it with success."""
     with subprocess.Popen(
