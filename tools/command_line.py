@@ -1,20 +1,21 @@
-"""The reference of the command line, from the parser that reads it."""
+"""The reference of the command line, from the declarations that read it."""
 
 from __future__ import annotations
 
-import argparse
-import re
 from collections.abc import Iterator
 
-from exporter.cli.flags import PREFIX, commands
+import click
+
+from exporter.cli.flags import COMMANDS, PREFIX
 
 _HEAD = f"""# Command line
 
 <!-- Made from exporter/cli/flags.py by `make generate`. -->
 
-`media-usage-exporter COMMAND [FLAG …]`; without a command it is `serve`. A flag beats its environment
-variable, which beats the default. Variables of flags that may be repeated hold several values, parted
-by white space; those of switches are `1`, `true`, `yes` or `on`. All begin with `{PREFIX}`.
+`media-usage-exporter COMMAND [FLAG …]`; without a command it is `serve`. Names are written in full. A flag
+beats its environment variable, which beats the default. Variables of flags that may be repeated hold
+several values, parted by white space; those of switches are `1`, `true`, `yes` or `on`, or their
+opposites. A variable that is set but empty is refused. All begin with `{PREFIX}`.
 
 Exit codes: 0 done, 1 failed and said why, 2 wrong usage.
 """
@@ -26,29 +27,27 @@ def documentation() -> str:
 
 
 def _sections() -> Iterator[str]:
-    for name, (what, flags) in commands().items():
+    for name, command in COMMANDS.commands.items():
         yield f"## `{name}`\n"
-        yield f"{what[:1].upper()}{what[1:]}.\n"
-        rows = [_row(flag) for flag in flags if flag.dest not in ("help", "version")]
+        yield f"{command.help}.\n"
         yield "| flag | default | variable | what it is |"
         yield "|---|---|---|---|"
-        yield from rows
+        for flag in command.params:
+            if isinstance(flag, click.Option) and flag.name != "version":
+                yield _row(flag)
         yield ""
 
 
-def _row(flag: argparse.Action) -> str:
-    # Some versions of Python add this to a switch.
-    said = (flag.help or "").removesuffix(" (default: %(default)s)")
-    variable = re.search(rf"{PREFIX}(\w+)", said)
-    default = re.search(r"default: ([^;)]*)", said)
-    meaning = re.sub(r" \((default: [^)]*|\w+)\)$", "", said)
-    if flag.choices:
-        meaning = f"{meaning}{': ' if meaning else ''}{', '.join(map(str, flag.choices))}"
-    written = ", ".join(f"`{word}`" for word in flag.option_strings)
+def _row(flag: click.Option) -> str:
+    info = flag.to_info_dict()
+    default = info["default"]
+    if flag.multiple:
+        default = " ".join(default or ())
+    choices = ", ".join(info["type"].get("choices", ()))
     cells = (
-        written,
-        f"`{default[1]}`" if default and default[1] != "none" else "",
-        f"`…{variable[1]}`" if variable else "",
-        meaning.replace("|", "\\|"),
+        ", ".join(f"`{word}`" for word in (*flag.opts, *flag.secondary_opts)),
+        f"`{default}`" if default else "",
+        f"`…{str(flag.envvar).removeprefix(PREFIX)}`" if flag.envvar else "",
+        f"{flag.help}{': ' if choices else ''}{choices}".replace("|", "\\|"),
     )
     return f"| {' | '.join(cells)} |"

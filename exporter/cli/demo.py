@@ -9,21 +9,70 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import uvicorn
+import uvloop
 
 from exporter import providers
+from exporter.cli import inputs, logs
+from exporter.cli.serve import run
+from exporter.config import load
 from exporter.emulators.app import Emulators
-from exporter.emulators.faults import Faults
+from exporter.emulators.faults import KINDS, Faults
 from exporter.emulators.faults import parse as parse_fault
 from exporter.emulators.livepeer import Livepeer
 from exporter.emulators.world import World
 from exporter.model.errors import ServeError
-from exporter.web.listen import shown_address
+from exporter.web.listen import listen, shown_address
+from exporter.web.server import WebOptions, WebServer
 
 CREDENTIAL = "demo"
 DEMO_CADENCE_SECONDS = 15
+FAULT_KINDS = KINDS
+
+
+def command(chosen: SimpleNamespace) -> int:
+    """`demo`: poll emulated vendors and serve until SIGTERM or SIGINT."""
+    logs.set_up(chosen.log_level, chosen.log_format)
+    web = inputs.web_options(chosen)
+    uvloop.run(_demonstrate(chosen, inputs.listeners(chosen), web))
+    return 0
+
+
+async def _demonstrate(
+    chosen: SimpleNamespace, listeners: Sequence[socket.socket], web: WebOptions
+) -> None:
+    emulated = emulators(seed=chosen.seed, publish_seconds=DEMO_CADENCE_SECONDS)
+    with workplace() as folder:
+        async with listening(emulated, listen("127.0.0.1:0")) as address:
+            file = folder / "config.yaml"
+            file.write_text(
+                configuration(
+                    address,
+                    folder,
+                    emulated,
+                    cadence_seconds=DEMO_CADENCE_SECONDS,
+                    every_feed=True,
+                )
+            )
+            scheme = "http" if web.security is None else web.security.scheme
+            base = f"{scheme}://{shown_address(listeners[0])}"
+            read_config = partial(load, file, providers.load())
+            await run(
+                read_config(),
+                listeners,
+                web,
+                read_config=read_config,
+                announce=lambda: click.echo(
+                    f"Emulated vendors are polled every {DEMO_CADENCE_SECONDS} s."
+                    f" Open {base}/ for how things stand, {base}{web.telemetry_path} for the metrics."
+                    "\nCtrl+C ends it."
+                ),
+            )
 
 
 def emulators(*, seed: int, publish_seconds: int, faults: Sequence[str] = ()) -> Emulators:
@@ -49,7 +98,7 @@ async def listening(emulated: Emulators, listener: socket.socket) -> AsyncIterat
     """Serve the emulators on `listener`; gives their address, `HOST:PORT`."""
     # A vendor that breaks off an answer on purpose is a traceback to uvicorn.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    http = _Uvicorn(
+    http = WebServer(
         uvicorn.Config(
             emulated,
             http="httptools",
@@ -130,12 +179,3 @@ def _livepeer_options(vendor: object) -> dict[str, list[str]]:
         "live_streams": list(vendor.live_streams()),
         "playback_ids": list(vendor.playback_ids()),
     }
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the command line."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield

@@ -1,18 +1,23 @@
 """The command line: what can be typed, with the environment variable for each flag.
 
-A flag beats its variable, which beats the default.
+A flag beats its variable, which beats the default. Only click and what is light is imported here,
+because `--help`, `--version` and the healthcheck of a container should be quick.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from textwrap import fill
+from types import SimpleNamespace
+
+import click
 
 from exporter import __version__
 from exporter.cli.logs import FORMATS, LEVELS
 
+PROGRAM = "media-usage-exporter"
 PREFIX = "MEDIA_USAGE_EXPORTER_"
 DEFAULT_PORT = 10032
 EMULATOR_PORT = 10033
@@ -20,217 +25,217 @@ EMULATOR_PORT = 10033
 
 def variable(flag: str) -> str:
     """The environment variable of `--config.file`: MEDIA_USAGE_EXPORTER_CONFIG_FILE."""
-    return PREFIX + flag.removeprefix("--").replace(".", "_").replace("-", "_").upper()
+    return PREFIX + _name(flag).upper()
 
 
-class _Parser(argparse.ArgumentParser):
-    """Adds each flag with its environment variable as the default, and says so in its help."""
-
-    environment: Mapping[str, str] = os.environ
-
-    def flag(self, name: str, help: str, default: str, **options: object) -> None:
-        """A flag with a value; several values in the variable are parted by white space."""
-        value = self.environment.get(variable(name), default)
-        repeated = options.get("action") == "append"
-        self.add_argument(
-            name,
-            dest=_destination(name),
-            help=f"{help} (default: {default or 'none'}; {variable(name)})",
-            default=value.split() if repeated else value,
-            **options,  # type: ignore[arg-type]
-        )
-
-    def switch(self, name: str, help: str) -> None:
-        """A flag without a value; its variable is 1, true, yes or on."""
-        value = self.environment.get(variable(name), "").lower()
-        self.add_argument(
-            name,
-            dest=_destination(name),
-            help=f"{help} ({variable(name)})",
-            action=argparse.BooleanOptionalAction,
-            default=value in ("1", "true", "yes", "on"),
-        )
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> SimpleNamespace:
+    """The command and its flags; exits with 2 and one line on stderr when they are wrong."""
+    try:
+        chosen = COMMANDS.main(list(arguments), PROGRAM, standalone_mode=False, obj=environment)
+    except click.UsageError as error:
+        where = PROGRAM if error.ctx is None else error.ctx.command_path
+        # click lists choices one a line.
+        click.echo(f"{where}: {' '.join(error.format_message().split())}", err=True)
+        raise SystemExit(error.exit_code) from None
+    if not isinstance(chosen, SimpleNamespace):  # help or version is printed, this is the code
+        raise SystemExit(chosen)
+    return chosen
 
 
-def _destination(flag: str) -> str:
+def complain(line: str) -> None:
+    """One line on stderr that says who says it."""
+    click.echo(f"{PROGRAM}: {line}", err=True)
+
+
+_NAMES = {"--from": "start", "--to": "end"}
+"""`from` is no name in Python."""
+
+
+def _name(flag: str) -> str:
     return flag.removeprefix("--").replace(".", "_").replace("-", "_")
 
 
-def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> argparse.Namespace:
-    """The command and its flags; exits with 2 and usage on stderr when they are wrong."""
-    _Parser.environment = environment
-    parser = _parser()
-    words = list(arguments)
-    known = _subparsers(parser).choices
-    # `serve` is what is meant when no command is named, also before its flags.
-    if not words or (words[0] not in known and words[0] not in ("-h", "--help", "--version")):
-        words.insert(0, "serve")
-    options = parser.parse_args(words)
-    for name, choices in (("log_level", LEVELS), ("log_format", FORMATS)):
-        # argparse checks what is typed, not what comes from a variable.
-        if getattr(options, name, choices[0]) not in choices:
-            flag = f"--{name.replace('_', '.')}"
-            parser.error(
-                f"{variable(flag)}: {getattr(options, name)!r} is none of {', '.join(choices)}"
-            )
-    return _last_wins(options, words)
+class _Flag(click.Option):
+    """A flag. One with a dot in its name can also be given by its variable.
 
+    Several values in a variable are parted by white space.
+    """
 
-def _last_wins(options: argparse.Namespace, words: Sequence[str]) -> argparse.Namespace:
-    """Take a repeatable flag's default away where the flag itself was given."""
-    for name in ("web_listen_address", "fault"):
-        values = getattr(options, name, None)
-        flag = "--web.listen-address" if name == "web_listen_address" else "--fault"
-        given = sum(1 for word in words if word == flag or word.startswith(f"{flag}="))
-        if values is not None and given:
-            setattr(options, name, values[-given:])
-    return options
-
-
-def commands() -> dict[str, tuple[str, Sequence[argparse.Action]]]:
-    """Each command's help and its flags, as they are with no variable set; for the documentation."""
-    _Parser.environment = {}
-    subparsers = _subparsers(_parser())
-    helps = {action.dest: action.help or "" for action in subparsers._choices_actions}
-    return {
-        name: (helps[name], [one for one in parser._actions if one.option_strings])
-        for name, parser in subparsers.choices.items()
-    }
-
-
-def _subparsers(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[_Parser]:
-    return next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="media-usage-exporter",
-        description="Prometheus exporter of live video and media processing usage.",
-        epilog="Without a command it serves. Each flag can be set by the variable in its help.",
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"media-usage-exporter {__version__}"
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-
-    serve = commands.add_parser(
-        "serve", help="poll and serve until SIGTERM or SIGINT (the default)"
-    )
-    _add_config(serve)
-    _add_ledger(serve)
-    _add_web(serve, f":{DEFAULT_PORT}")
-    _add_log(serve)
-    serve.add_argument("--version", action="version", version=f"media-usage-exporter {__version__}")
-
-    check = commands.add_parser("check-config", help="check the configuration, say what it polls")
-    _add_config(check)
-    check.flag("--web.config.file", "web configuration to check, too", "")
-    check.add_argument(
-        "--online",
-        action="store_true",
-        help="also try each credential once, and say what it may do",
-    )
-
-    once = commands.add_parser("once", help="poll everything once, metrics on stdout")
-    _add_config(once)
-    _add_ledger(once)
-    _add_log(once, level="warn")
-
-    backfill = commands.add_parser(
-        "backfill", help="the ledger's history as OpenMetrics, for promtool"
-    )
-    _add_history(backfill)
-    backfill.add_argument(
-        "--label",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="label to add to each series, such as the job and instance of the scrape; repeatable",
-    )
-    export = commands.add_parser("export", help="the ledger's raw buckets, for a warehouse")
-    export.add_argument(
-        "--format", required=True, choices=("csv", "jsonl", "parquet"), help="form of the buckets"
-    )
-    _add_history(export)
-
-    demo = commands.add_parser("demo", help="everything on this machine: no account, no network")
-    _add_web(demo, f"127.0.0.1:{DEFAULT_PORT}")
-    _add_log(demo)
-    demo.add_argument("--seed", type=int, default=1, help="another world (default: 1)")
-
-    emulate = commands.add_parser("emulate", help="only the emulated vendors, to test against")
-    emulate.add_argument(
-        "--listen-address",
-        default=f"127.0.0.1:{EMULATOR_PORT}",
-        help=f"where to listen (default: 127.0.0.1:{EMULATOR_PORT})",
-    )
-    emulate.add_argument("--seed", type=int, default=1, help="another world (default: 1)")
-    emulate.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="PROVIDER:KIND[:TIMES]",
-        help="a fault to begin with; may be repeated",
-    )
-    _add_log(emulate)
-
-    health = commands.add_parser("healthcheck", help="ask a running exporter whether it is healthy")
-    _add_listen_address(health, f":{DEFAULT_PORT}")
-    health.flag("--web.config.file", "the web configuration that it runs with", "")
-    return parser
-
-
-def _add_config(parser: _Parser) -> None:
-    parser.flag("--config.file", "configuration file", "config.yaml", type=Path)
-
-
-def _add_ledger(parser: _Parser) -> None:
-    parser.flag("--ledger.path", "where the ledger is, instead of ledger.path", "")
-
-
-def _add_listen_address(parser: _Parser, address: str) -> None:
-    parser.flag(
-        "--web.listen-address",
-        "address to listen on; may be repeated",
-        address,
-        action="append",
-        metavar="ADDRESS",
-    )
-
-
-def _add_history(parser: _Parser) -> None:
-    _add_config(parser)
-    _add_ledger(parser)
-    when = "ISO 8601 date or time (UTC unless it says otherwise) or Unix seconds"
-    parser.add_argument("--from", dest="start", metavar="TIME", help=f"beginning; {when}")
-    parser.add_argument("--to", dest="end", metavar="TIME", help=f"end; {when}")
-    for name in ("account", "metric"):
-        parser.add_argument(
-            f"--{name}",
-            action="append",
-            default=[],
-            metavar=name.upper(),
-            help=f"only this {name}; may be repeated",
+    def __init__(self, flag: str, help: str, default: object = None, **options: object) -> None:
+        if default is not None:  # which click would take for a value that was given
+            options["default"] = default
+        dotted = "." in flag
+        switch = f"{flag}/--no-{flag[2:]}" if dotted and default is False else flag
+        super().__init__(
+            [switch, _NAMES.get(flag) or _name(flag)],
+            help=f"{help}; may be repeated" if options.get("multiple") else help,
+            envvar=variable(flag) if dotted else None,
+            show_envvar=True,
+            **options,  # type: ignore[arg-type]
         )
-    parser.add_argument(
-        "--unsettled",
-        action="store_true",
-        help="also closed buckets that the vendor may still change",
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The variable's value in the environment that `parse` was given.
+
+        click takes an empty variable for one that is not set. In a container it is more often one
+        whose value got lost, and a default in its place would go unnoticed.
+        """
+        value: str | None = ctx.obj.get(self.envvar) if self.envvar else None
+        if value is not None and not value.strip():
+            why = "the variable is empty; set it to a value or unset it"
+            raise click.BadParameter(why, ctx, self)
+        return value
+
+
+class _Emulate(click.Command):
+    """Names the kinds of faults in its help."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from exporter.cli.demo import FAULT_KINDS  # not light
+
+        # Left to click, names would be parted at their hyphens.
+        lines = fill(", ".join(FAULT_KINDS), 76, break_on_hyphens=False)
+        self.epilog = (
+            f"Kinds of faults:\n\n\b\n{lines}\n\n"
+            "With token- before its name, a kind hits only requests for a token."
+        )
+        super().format_epilog(ctx, formatter)
+
+
+class _Commands(click.Group):
+    """`serve` is what is meant when no command is named; its flags are in the help of all."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        """In the order in which they are declared."""
+        return list(self.commands)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        flags = [flag for flag in self.commands["serve"].params if isinstance(flag, _Flag)]
+        records = [flag.get_help_record(ctx) for flag in flags]
+        with formatter.section("Flags of serve"):
+            formatter.write_dl([record for record in records if record is not None])
+
+
+def _command(
+    name: str, help: str, *flags: _Flag, kind: type[click.Command] = click.Command
+) -> click.Command:
+    chosen = partial(SimpleNamespace, command=name)
+    return kind(name, params=list(flags), help=help, short_help=help, callback=chosen)
+
+
+_ADDRESS: dict[str, object] = {"metavar": "ADDRESS"}
+_FILE: dict[str, object] = {"metavar": "FILE"}
+_MANY: dict[str, object] = {"multiple": True}
+
+
+def _listen(address: str) -> _Flag:
+    return _Flag("--web.listen-address", "address to listen on", (address,), **_ADDRESS, **_MANY)
+
+
+def _web(address: str) -> tuple[_Flag, ...]:
+    most = click.IntRange(min=1)
+    return (
+        _listen(address),
+        _Flag("--web.telemetry-path", "path of the metrics", "/metrics"),
+        _Flag("--web.config.file", "TLS and passwords, in Prometheus' format", **_FILE),
+        _Flag("--web.max-requests", "scrapes answered at a time; more get 503", 40, type=most),
+        _Flag("--web.enable-lifecycle", "allow POST /-/reload", False),
+        _Flag("--web.created-timestamps", "_created samples in OpenMetrics", False),
     )
-    parser.add_argument(
-        "--output", default="-", metavar="FILE", help="where to write (default: -; that is stdout)"
+
+
+def _log(level: str = "info") -> tuple[_Flag, ...]:
+    return (
+        _Flag("--log.level", "least severity to log", level, type=click.Choice(LEVELS)),
+        _Flag("--log.format", "form of log lines", "logfmt", type=click.Choice(FORMATS)),
     )
 
 
-def _add_web(parser: _Parser, address: str) -> None:
-    _add_listen_address(parser, address)
-    parser.flag("--web.telemetry-path", "path of the metrics", "/metrics")
-    parser.flag("--web.config.file", "TLS and passwords, in Prometheus' format", "")
-    parser.flag("--web.max-requests", "scrapes answered at a time; more get 503", "40", type=int)
-    parser.switch("--web.enable-lifecycle", "allow POST /-/reload")
-    parser.switch("--web.created-timestamps", "_created samples in OpenMetrics")
+_PATH = click.Path(path_type=Path)
+_CONFIG = _Flag("--config.file", "configuration file", "config.yaml", type=_PATH, **_FILE)
+_LEDGER = _Flag("--ledger.path", "where the ledger is, instead of ledger.path", **_FILE)
+_SEED = _Flag("--seed", "another world", 1)
+_TIME = "ISO 8601 date or time (UTC unless it says otherwise) or Unix seconds"
+_HISTORY = (
+    _CONFIG,
+    _LEDGER,
+    _Flag("--from", f"beginning; {_TIME}", metavar="TIME"),
+    _Flag("--to", f"end; {_TIME}", metavar="TIME"),
+    _Flag("--account", "only this account", **_MANY),
+    _Flag("--metric", "only this metric", **_MANY),
+    _Flag("--unsettled", "also closed buckets that the vendor may still change", False),
+    _Flag("--output", "where to write; - is stdout", "-", **_FILE),
+)
+_FORMATS = click.Choice(("csv", "jsonl", "parquet"))
+_LABEL = "label to add to each series, such as the job and instance of the scrape"
+_VERSION = click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 
-
-def _add_log(parser: _Parser, level: str = "info") -> None:
-    parser.flag("--log.level", "least severity to log", level, choices=LEVELS)
-    parser.flag("--log.format", "form of log lines", "logfmt", choices=FORMATS)
+COMMANDS = _Commands(
+    PROGRAM,
+    help="Prometheus exporter of live video and media processing usage.",
+    epilog="Without a command it serves. Each flag can be set by the variable in its help.",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "show_default": True,
+    },
+    commands=[
+        _command(
+            "serve",
+            "Poll and serve until SIGTERM or SIGINT (the default)",
+            *(_CONFIG, _LEDGER, *_web(f":{DEFAULT_PORT}"), *_log()),
+        ),
+        _command(
+            "check-config",
+            "Check the configuration, say what it polls",
+            _CONFIG,
+            _Flag("--web.config.file", "web configuration to check, too", **_FILE),
+            _Flag("--online", "also try each credential once, and say what it may do", False),
+        ),
+        _command(
+            "once",
+            "Poll everything once, metrics on stdout",
+            *(_CONFIG, _LEDGER, *_log("warn")),
+        ),
+        _command(
+            "backfill",
+            "The ledger's history as OpenMetrics, for promtool",
+            *_HISTORY,
+            _Flag("--label", _LABEL, metavar="NAME=VALUE", **_MANY),
+        ),
+        _command(
+            "export",
+            "The ledger's raw buckets, for a warehouse",
+            _Flag("--format", "form of the buckets", type=_FORMATS, required=True),
+            *_HISTORY,
+        ),
+        _command(
+            "demo",
+            "Everything on this machine: no account, no network",
+            *(*_web(f"127.0.0.1:{DEFAULT_PORT}"), *_log(), _SEED),
+        ),
+        _command(
+            "emulate",
+            "Only the emulated vendors, to test against",
+            _Flag("--listen-address", "where to listen", f"127.0.0.1:{EMULATOR_PORT}", **_ADDRESS),
+            _SEED,
+            _Flag("--fault", "a fault to begin with", metavar="PROVIDER:KIND[:TIMES]", **_MANY),
+            *_log(),
+            kind=_Emulate,
+        ),
+        _command(
+            "healthcheck",
+            "Ask a running exporter whether it is healthy",
+            _listen(f":{DEFAULT_PORT}"),
+            _Flag("--web.config.file", "the web configuration that it runs with", **_FILE),
+        ),
+    ],
+)
+for _one in (COMMANDS, COMMANDS.commands["serve"]):
+    _VERSION(_one)

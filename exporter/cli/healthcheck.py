@@ -6,9 +6,26 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+from exporter.model.errors import ServeError
 
 TIMEOUT_SECONDS = 5.0
 _LONGEST_ANSWER = 200
+
+
+def command(chosen: SimpleNamespace) -> int:
+    """`healthcheck`: ServeError if what listens on the first address is not healthy."""
+    tls = False
+    if chosen.web_config_file:
+        from exporter.web.toolkit import load  # not light, and rarely needed
+
+        tls = load(Path(chosen.web_config_file)).tls is not None
+    problem = check(health_url(chosen.web_listen_address[0], tls=tls))
+    if problem is not None:
+        raise ServeError(problem)
+    return 0
 
 
 def health_url(listen_address: str, *, tls: bool = False) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import BinaryIO
 
+from exporter.cli import inputs
 from exporter.history import export
 from exporter.history.backfill import backfill
 from exporter.history.reader import Choice, HistoryError, instant, reading
@@ -22,12 +23,13 @@ STDOUT = "-"
 BUILT_IN_LABELS = {"provider", "account", "le"}.union(*(measure.labels for measure in CATALOGUE))
 
 
-def run(chosen: argparse.Namespace, ledger: Callable[[], Path]) -> int:
-    """Do what `chosen` says with the ledger; returns the exit code."""
+def command(chosen: SimpleNamespace) -> int:
+    """Write what is asked for out of the ledger that a flag or the configuration names."""
     choice = _choice(chosen)
     if chosen.command == "export" and chosen.format == "parquet":
         export.load_arrow()  # to say so before anything is written
-    path = ledger()
+    named = chosen.ledger_path
+    path = Path(named) if named else inputs.configuration(chosen).ledger.path
     with reading(path) as connection, _output(chosen.output) as output, _Progress() as progress:
         now = int(time.time())
         if chosen.command == "backfill":
@@ -44,7 +46,7 @@ def run(chosen: argparse.Namespace, ledger: Callable[[], Path]) -> int:
     return 0
 
 
-def _choice(chosen: argparse.Namespace) -> Choice:
+def _choice(chosen: SimpleNamespace) -> Choice:
     start = _instant("--from", chosen.start)
     end = _instant("--to", chosen.end)
     if start is not None and end is not None and end <= start:
@@ -84,19 +86,21 @@ def _output(name: str) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     path = Path(name)
-    if path.exists() and not path.is_file():  # a pipe, a device
-        with path.open("wb") as file:
-            yield file
-        return
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part: Path | None = None
+    if path.is_file() or not path.exists():  # neither a pipe nor a device
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with (part or path).open("wb") as file:
             yield file
-        part.replace(path)
+        if part is not None:
+            part.replace(path)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise ExporterError(f"--output {name}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            part.unlink(missing_ok=True)
 
 
 class _Progress:

@@ -8,9 +8,14 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from types import SimpleNamespace
+
+import uvloop
 
 from exporter import __version__
 from exporter.app import Exporter
+from exporter.cli import inputs, logs
 from exporter.cli.systemd import Supervisor, watchdog_interval
 from exporter.config import Config
 from exporter.exposition import garbage_collection
@@ -18,6 +23,16 @@ from exporter.web.connections import raise_descriptor_limit
 from exporter.web.server import WebOptions
 
 log = logging.getLogger(__name__)
+
+
+def command(chosen: SimpleNamespace) -> int:
+    """`serve`: poll what the configuration names, and answer scrapes."""
+    logs.set_up(chosen.log_level, chosen.log_format)
+    read_config = partial(inputs.configuration, chosen)
+    config = read_config()
+    web = inputs.web_options(chosen)
+    uvloop.run(run(config, inputs.listeners(chosen), web, read_config=read_config))
+    return 0
 
 
 async def run(
@@ -66,7 +81,7 @@ async def run(
         supervisor.ready(f"polling {len(config.accounts)} accounts")
         interval = watchdog_interval(os.environ, os.getpid())
         if interval is not None:
-            start(lambda: _assure(supervisor, exporter, interval))
+            start(lambda: assure(supervisor, exporter, interval))
         start(lambda: _announce_end(supervisor, stop))
         await exporter.serve(listeners, web, stop=stop)
     finally:
@@ -84,7 +99,7 @@ async def _announce_end(supervisor: Supervisor, stop: asyncio.Event) -> None:
     log.info("stopping")
 
 
-async def _assure(supervisor: Supervisor, exporter: Exporter, interval_seconds: float) -> None:
+async def assure(supervisor: Supervisor, exporter: Exporter, interval_seconds: float) -> None:
     """Tell the service manager for as long as it is true that the poll loops move."""
     while True:
         if exporter.healthy() is None:

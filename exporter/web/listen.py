@@ -24,6 +24,8 @@ def listen(address: str) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return _bound(family, where)
+    except UnicodeError as error:  # a host that cannot be written as a name
+        raise ServeError(f"cannot listen on {address}: no such address") from error
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise ServeError(
@@ -33,7 +35,8 @@ def listen(address: str) -> socket.socket:
 
 def _split(address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    digits = port.isascii() and port.isdigit() and len(port) <= 5
+    if not colon or not digits or int(port) > 65535:
         raise ServeError(f"cannot listen on {address!r}: expected HOST:PORT or :PORT")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

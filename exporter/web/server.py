@@ -32,7 +32,7 @@ class WebOptions:
     security: WebSecurity | None = None
 
 
-def http_server(server: Server, web: WebOptions) -> uvicorn.Server:
+def http_server(server: Server, web: WebOptions) -> WebServer:
     """It answers with what `server` says, on the sockets that its `serve` is given."""
     config = uvicorn.Config(
         server if web.security is None else web.security.wrap(server),
@@ -53,11 +53,11 @@ def http_server(server: Server, web: WebOptions) -> uvicorn.Server:
     config.load()
     if web.security is not None:
         config.ssl = web.security.ssl_context
-    return _Uvicorn(config)
+    return WebServer(config)
 
 
-class _Uvicorn(uvicorn.Server):
-    """Leaves signals to the command line."""
+class WebServer(uvicorn.Server):
+    """uvicorn's server, which leaves signals to the command line."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from exporter.cli import logs
+from exporter.client.http import VendorClient
+from exporter.ledger import Ledger
+from exporter.model.errors import LedgerWriteError
 from exporter.polling.advice import ADVICE
 from exporter.polling.log import MOST_REMARKS, Journal
 from tests.support.simulation import DAY, HOUR, Simulation
@@ -63,7 +65,7 @@ class Log:
 def set_up() -> Iterator[Callable[..., Log]]:
     """Sets the log up as the command line does; everything is as before afterwards."""
     root = logging.getLogger()
-    names = ("uvicorn", "asyncio", "httpx", "httpcore")
+    names = ("uvicorn", "uvicorn.error", "asyncio", "httpx", "httpcore")
     handlers, level = root.handlers[:], root.level
     levels = {name: logging.getLogger(name).level for name in names}
 
@@ -165,14 +167,11 @@ def test_levels_are_honoured_and_have_four_names(set_up, level: str, seen: list[
 
 
 @pytest.mark.parametrize("level", logs.LEVELS)
-def test_libraries_speak_of_warnings_only_and_by_name(
-    set_up, level: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_libraries_speak_of_warnings_only_and_by_name(set_up, level: str) -> None:
     """Less than a warning is their own business; the chosen level holds for them as well."""
-    # Servers that other tests ran in this process may have silenced it.
-    monkeypatch.setattr(logging.getLogger("uvicorn.error"), "level", logging.NOTSET)
-    logging.getLogger("uvicorn.error").manager._clear_cache()  # type: ignore[attr-defined]
     log = set_up(level)
+    # Servers that other tests ran in this process may have silenced it.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     for name in ("uvicorn.error", "asyncio"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning("beware")
@@ -284,17 +283,18 @@ async def test_another_reason_is_told_but_no_wavering_between_two(set_up, tmp_pa
         assert [one["reason"] for one in log.take() if one["feed"] == "usage"] == ["auth"]
 
 
-async def test_a_mistake_of_ours_is_told_once_with_its_trace(set_up, tmp_path: Path) -> None:
+async def test_a_mistake_of_ours_is_told_once_with_its_trace(
+    set_up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer that a parser falls over is one line, not a traceback at every poll."""
     log = set_up("warn")
     simulation = Simulation(tmp_path, providers=["wowza"])
-    async with simulation.running() as exporter:
-        (collector,) = exporter.collectors
 
-        async def broken(*_: object) -> bytes:
-            raise KeyError("of no use")
+    async def broken(*_: object, **__: object) -> bytes:
+        raise KeyError("of no use")
 
-        collector._get = broken
+    monkeypatch.setattr(VendorClient, "get", broken)
+    async with simulation.running():
         await polls(simulation, 3)
     entries = log.entries
     assert sorted(entry["feed"] for entry in entries) == ["viewers", "vod_streams"]
@@ -321,17 +321,21 @@ async def test_catching_up_is_told_at_its_beginning_and_its_end(set_up, tmp_path
     ]
 
 
-async def test_a_full_disk_is_told_once_a_feed(set_up, tmp_path: Path) -> None:
+async def test_a_full_disk_is_told_once_a_feed(
+    set_up, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ledger's trouble lasts as well as a vendor's."""
+
+    def full(*_: object, **__: object) -> None:
+        raise LedgerWriteError("the disk is full")
+
     log = set_up("warn")
     simulation = Simulation(tmp_path, providers=["wowza"])
-    async with simulation.running() as exporter:
+    async with simulation.running():
         await polls(simulation, 1)
-        connection: sqlite3.Connection = exporter._ledger._connection
-        await exporter._worker.run(connection.execute, "PRAGMA query_only = 1")
+        monkeypatch.setattr(Ledger, "record", full)
         await polls(simulation, 3)
         told = [entry for entry in log.take() if entry.get("reason")]
-        await exporter._worker.run(connection.execute, "PRAGMA query_only = 0")
     assert sorted(entry["feed"] for entry in told) == ["viewers", "vod_streams"]
     assert {entry["reason"] for entry in told} == {"ledger"}
 

@@ -99,5 +99,5 @@ async def test_the_watchdog_is_fed_only_while_the_poll_loops_move():
     manager: Any = Manager()
     exporter: Any = Loops()
     with pytest.raises(asyncio.CancelledError):
-        await serve._assure(manager, exporter, 0)
+        await serve.assure(manager, exporter, 0)
     assert heard == [2, 0]

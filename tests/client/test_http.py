@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+import respx
 import trustme
 
 from exporter.client.http import BearerAuth, TokenAuth, VendorClient
@@ -41,6 +42,7 @@ SECRET = "s3cr3t-value"
 NOW = 1_800_000_000
 CADENCE = 900.0
 MEBIBYTE = 2**20
+GZIP = {"content-encoding": "gzip"}
 USAGE = Request("/v1/usage", (("from", "2026-01-01 00:00"), ("id[]", "a&b")))
 
 
@@ -76,30 +78,33 @@ def loop_time():
     return asyncio.get_running_loop().time()
 
 
-class Vendor(httpx.AsyncBaseTransport):
-    """Gives its answers in turn, the last one for ever, and remembers what it was asked.
+def in_turn(*answers):
+    """Each once, the last one for ever."""
+    return itertools.chain(answers, itertools.repeat(answers[-1]))
 
-    An answer is a response, a function of the request, or an exception.
+
+class Vendor(respx.Router):
+    """Gives these answers in turn, the last one for ever; without any, it has no route yet.
+
+    An answer is whatever a route may do: a response, a function of the request, or an exception.
     """
 
     def __init__(self, *answers):
-        self.answers = list(answers)
-        self.requests = []
+        super().__init__()
+        if answers:
+            self.route().side_effect = in_turn(*answers)
 
-    async def handle_async_request(self, request):
-        self.requests.append(request)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        if callable(answer):
-            answer = answer(request)
-            if asyncio.iscoroutine(answer):
-                answer = await answer
-        return answer
+    @property
+    def requests(self):
+        return [call.request for call in self.calls]
 
     @property
     def authorizations(self):
         return [request.headers.get("authorization") for request in self.requests]
+
+    @property
+    def hosts(self):
+        return [request.url.host for request in self.requests]
 
 
 class Stream(httpx.AsyncByteStream):
@@ -123,11 +128,16 @@ class Stream(httpx.AsyncByteStream):
 
 
 def ok(content=b"{}"):
-    return lambda request: httpx.Response(200, content=content)
+    return httpx.Response(200, content=content)
 
 
 def status(code, headers=None, content=b""):
-    return lambda request: httpx.Response(code, headers=headers, content=content)
+    return httpx.Response(code, headers=headers, content=content)
+
+
+def streamed(*pieces, pause=0.0, code=200, headers=None):
+    """An answer whose body comes in these pieces."""
+    return httpx.Response(code, headers=headers, stream=Stream(pieces, pause))
 
 
 class SomeProvider:
@@ -175,7 +185,7 @@ def observed():
 def client(credential, observed):
     """Makes a client of a vendor; `slept` on it are its waits, which move the virtual clock."""
 
-    def make(vendor: Vendor | None, **settings: Any) -> Any:
+    def make(vendor: respx.Router | None, **settings: Any) -> Any:
         slept: list[float] = []
 
         async def sleep(seconds):
@@ -192,7 +202,7 @@ def client(credential, observed):
                 "concurrency": 8,
                 "cadence_seconds": CADENCE,
                 "observe": observed,
-                "transport": vendor,
+                "transport": vendor and httpx.MockTransport(vendor.async_handler),
                 "sleep": sleep,
                 "random": lambda: 1.0,
                 "now": lambda: float(NOW),
@@ -242,7 +252,7 @@ def test_a_path_cannot_change_the_host(client):
     with pytest.raises(ValueError, match="begins with a slash"):
         run(client(vendor).get(Request(".evil.test/"), feed="usage", deadline=None))
     run(client(vendor).get(Request("//evil.test/x"), feed="usage", deadline=None))
-    assert [request.url.host for request in vendor.requests] == ["api.vendor.test"]
+    assert vendor.hosts == ["api.vendor.test"]
 
 
 def test_a_rotated_credential_is_sent_from_the_next_request_on(client, credential):
@@ -331,7 +341,7 @@ def test_a_provider_can_tell_a_misleading_status_by_its_body(client):
 def test_a_provider_is_shown_no_more_than_the_beginning_of_an_errors_body(client):
     provider = SomeProvider()
     body = Stream([b"x" * 1000] * 10_000)
-    vendor = Vendor(lambda request: httpx.Response(404, stream=body))
+    vendor = Vendor(httpx.Response(404, stream=body))
     with pytest.raises(NotFoundError):
         get(client(vendor, provider=provider))
     assert provider.classified == [(404, b"x" * 65536)]
@@ -340,13 +350,9 @@ def test_a_provider_is_shown_no_more_than_the_beginning_of_an_errors_body(client
 
 
 def test_a_broken_error_body_does_not_hide_the_error(client):
-    vendor = Vendor(
-        lambda request: httpx.Response(
-            404, headers={"content-encoding": "gzip"}, stream=Stream([b"no gzip"])
-        )
-    )
+    answer = streamed(b"no gzip", code=404, headers=GZIP)
     with pytest.raises(NotFoundError):
-        get(client(vendor))
+        get(client(Vendor(answer)))
 
 
 @pytest.mark.parametrize(
@@ -459,15 +465,16 @@ def test_a_cancelled_request_is_counted_and_frees_its_place(client, observed):
 class Starts(Vendor):
     """Remembers when it was asked; an answer takes `seconds`."""
 
-    def __init__(self, *answers, seconds=0.0):
-        super().__init__(*answers)
+    def __init__(self, code=200, seconds=0.0):
+        super().__init__(self.answer)
+        self.code = code
         self.seconds = seconds
         self.at = []
 
-    async def handle_async_request(self, request):
+    async def answer(self, request):
         self.at.append(loop_time())
         await asyncio.sleep(self.seconds)
-        return await super().handle_async_request(request)
+        return status(self.code)
 
 
 async def ask(account, number, deadline=None):
@@ -477,19 +484,19 @@ async def ask(account, number, deadline=None):
 
 
 def test_no_account_makes_more_requests_a_second_than_it_may(client):
-    vendor = Starts(ok())
+    vendor = Starts()
     run(ask(client(vendor, requests_per_second=2.0), 5))
     assert vendor.at == [0.0, 0.5, 1.0, 1.5, 2.0]
 
 
 def test_without_a_limit_nothing_waits_for_its_turn(client):
-    vendor = Starts(ok())
+    vendor = Starts()
     run(ask(client(vendor), 5))
     assert vendor.at == [0.0] * 5
 
 
 def test_retries_wait_for_their_turn_like_any_request(client):
-    vendor = Starts(status(503))
+    vendor = Starts(503)
     with pytest.raises(ServerError):
         get(client(vendor, requests_per_second=0.1))
     assert vendor.at == [0.0, 10.0, 20.0, 30.0]
@@ -508,7 +515,7 @@ def test_requests_for_tokens_count(client, app):
 
 
 def test_a_request_without_a_turn_before_the_deadline_fails_at_once(client, observed):
-    vendor = Starts(ok())
+    vendor = Starts()
     account = client(vendor, requests_per_second=0.5)
 
     async def poll():
@@ -527,13 +534,13 @@ def test_a_request_without_a_turn_before_the_deadline_fails_at_once(client, obse
 
 
 def test_waiting_for_a_turn_is_not_part_of_a_requests_time(client):
-    vendor = Starts(ok(), seconds=29.0)
+    vendor = Starts(seconds=29.0)
     outcomes = run(ask(client(vendor, requests_per_second=0.01, timeout_seconds=30.0), 3))
-    assert outcomes == [b"{}"] * 3
+    assert outcomes == [b""] * 3
 
 
 def test_who_waits_for_a_turn_takes_no_place_from_a_request(client):
-    account = client(Starts(ok()), requests_per_second=0.1, concurrency=1)
+    account = client(Starts(), requests_per_second=0.1, concurrency=1)
 
     async def poll():
         await account.get(USAGE, feed="f", deadline=None)
@@ -548,7 +555,7 @@ def test_who_waits_for_a_turn_takes_no_place_from_a_request(client):
 
 def test_requests_that_waited_for_a_place_do_not_start_all_at_once(client):
     """Turns that came while every place was taken are not made up for."""
-    vendor = Starts(ok(), seconds=10.0)
+    vendor = Starts(seconds=10.0)
     account = client(vendor, requests_per_second=1.0, concurrency=2)
 
     async def poll():
@@ -563,7 +570,7 @@ def test_requests_that_waited_for_a_place_do_not_start_all_at_once(client):
 
 
 def test_a_cancelled_wait_for_a_turn_holds_nobody_up(client):
-    vendor = Starts(ok())
+    vendor = Starts()
     account = client(vendor, requests_per_second=0.1)
 
     async def poll():
@@ -593,7 +600,7 @@ def test_a_redirect_is_an_error_and_the_credential_goes_nowhere_else(
     vendor = Vendor(status(code, {"location": location} if location else None))
     with pytest.raises(RedirectError) as caught:
         get(client(vendor))
-    assert [request.url.host for request in vendor.requests] == ["api.vendor.test"]
+    assert vendor.hosts == ["api.vendor.test"]
     assert "evil" not in str(caught.value)
     assert observed.codes == [str(code)]
 
@@ -603,7 +610,7 @@ def test_a_redirect_is_an_error_and_the_credential_goes_nowhere_else(
 
 def test_an_answer_that_drips_is_cut_off_after_the_time_for_one_request(client, observed):
     body = Stream(itertools.repeat(b" "), pause=1.0)
-    vendor = Vendor(lambda request: httpx.Response(200, stream=body))
+    vendor = Vendor(httpx.Response(200, stream=body))
 
     async def poll():
         with pytest.raises(PollTimeoutError, match="no whole answer within 30 s"):
@@ -617,7 +624,7 @@ def test_an_answer_that_drips_is_cut_off_after_the_time_for_one_request(client, 
 
 def test_an_attempt_ends_at_the_deadline_if_that_comes_first(client):
     body = Stream(itertools.repeat(b" "), pause=1.0)
-    vendor = Vendor(lambda request: httpx.Response(200, stream=body))
+    vendor = Vendor(httpx.Response(200, stream=body))
 
     async def poll():
         with pytest.raises(PollTimeoutError):
@@ -633,12 +640,7 @@ def gzipped_zeros(mebibytes):
 
 
 def test_a_gzip_bomb_is_refused_before_it_takes_more_memory_than_an_answer_may(client, observed):
-    bomb = gzipped_zeros(300)
-    vendor = Vendor(
-        lambda request: httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=Stream([bomb])
-        )
-    )
+    vendor = Vendor(streamed(gzipped_zeros(300), headers=GZIP))
     tracemalloc.start()
     try:
         with pytest.raises(TooLargeError, match="larger than 64 MiB"):
@@ -655,7 +657,7 @@ def test_an_answer_that_announces_too_much_is_not_read(client):
     body = Stream([b"x"])
     headers = {"content-length": str(64 * MEBIBYTE + 1)}
     with pytest.raises(TooLargeError):
-        get(client(Vendor(lambda request: httpx.Response(200, headers=headers, stream=body))))
+        get(client(Vendor(httpx.Response(200, headers=headers, stream=body))))
     assert body.sent == 0
     assert body.closed
 
@@ -669,21 +671,20 @@ GZIP_HEADER = gzip.compress(b"", mtime=0)[:10]
     [
         ({}, b"", bytes(MEBIBYTE)),
         # Blocks that inflate to nothing, however many come.
-        ({"content-encoding": "gzip"}, GZIP_HEADER, EMPTY_BLOCKS),
+        (GZIP, GZIP_HEADER, EMPTY_BLOCKS),
     ],
 )
 def test_an_answer_that_announces_nothing_is_cut_off_at_64_mebibytes(client, headers, start, piece):
     body = Stream(itertools.chain([start], itertools.repeat(piece)))
     with pytest.raises(TooLargeError):
-        get(client(Vendor(lambda request: httpx.Response(200, headers=headers, stream=body))))
+        get(client(Vendor(httpx.Response(200, headers=headers, stream=body))))
     assert body.sent == pytest.approx(66, abs=1)
 
 
 def test_gzip_in_endless_empty_parts_is_refused(client):
-    headers = {"content-encoding": "gzip"}
     body = Stream(itertools.repeat(gzip.compress(b"") * 1000))
     with pytest.raises(SchemaError, match="parts"):
-        get(client(Vendor(lambda request: httpx.Response(200, headers=headers, stream=body))))
+        get(client(Vendor(httpx.Response(200, headers=GZIP, stream=body))))
     assert body.sent == 3
 
 
@@ -696,69 +697,57 @@ def test_gzip_is_inflated_however_it_is_cut_into_pieces(client, size):
     text = b"".join(b"%d," % number for number in range(5000)) + bytes(600_000)
     packed = gzip.compress(text[:1000]) + gzip.compress(text[1000:]) + bytes(8)
     pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
-    headers = {"content-encoding": "GZip"}
-    vendor = Vendor(lambda request: httpx.Response(200, headers=headers, stream=Stream(pieces)))
-    assert get(client(vendor)) == text
+    answer = streamed(*pieces, headers={"content-encoding": "GZip"})
+    assert get(client(Vendor(answer))) == text
 
 
 @pytest.mark.parametrize("packed", [gzip.compress(b"x" * 1000, mtime=0)[:-9], b"<html>"])
 def test_damaged_gzip_is_a_broken_connection_and_asked_for_again(client, packed):
-    answers = iter([packed, gzip.compress(b"whole")])
-    vendor = Vendor(
-        lambda request: httpx.Response(
-            200, headers={"content-encoding": "gzip"}, stream=Stream([next(answers)])
-        )
-    )
-    assert get(client(vendor)) == b"whole"
-    answers = itertools.repeat(packed)
+    damaged = streamed(packed, headers=GZIP)
+    whole = streamed(gzip.compress(b"whole"), headers=GZIP)
+    assert get(client(Vendor(damaged, whole))) == b"whole"
     with pytest.raises(NetworkError):
-        get(client(vendor))
+        get(client(Vendor(damaged)))
 
 
 def test_an_encoding_that_was_not_asked_for_is_refused(client):
-    headers = {"content-encoding": "br"}
-    vendor = Vendor(lambda request: httpx.Response(200, headers=headers, stream=Stream([b"x"])))
+    answer = streamed(b"x", headers={"content-encoding": "br"})
     with pytest.raises(SchemaError, match="encoding"):
-        get(client(vendor))
+        get(client(Vendor(answer)))
 
 
 # --- Tokens ---------------------------------------------------------------------------------------
 
 
-class TokenVendor(httpx.AsyncBaseTransport):
+class TokenVendor(Vendor):
     """A token service and, on another host, an API that takes only the newest token."""
 
     def __init__(self, expires_in=1800, slow=0.0):
+        super().__init__()
+        self.token = self.post(
+            "https://auth.vendor.test/v1/auth/token",
+            data={"grant_type": "client_credentials"},
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        ).mock(side_effect=self.issue)
+        self.api = self.get(host="api.vendor.test").mock(side_effect=self.answer)
         self.expires_in = expires_in
         self.slow = slow
         self.issued = []
         self.expires_at = []
-        self.token_answer = None
-        self.always_refuses = False
-        self.hosts = []
 
-    async def handle_async_request(self, request):
-        self.hosts.append(request.url.host)
-        authorization = request.headers["authorization"]
-        if self.slow:
-            await asyncio.sleep(self.slow * (100 if request.url.path.endswith("/slow") else 1))
-        if request.url.host == "auth.vendor.test":
-            assert request.method == "POST"
-            assert request.url.path == "/v1/auth/token"
-            assert await request.aread() == b"grant_type=client_credentials"
-            assert request.headers["content-type"] == "application/x-www-form-urlencoded"
-            scheme, _, basic = authorization.partition(" ")
-            assert scheme == "Basic"
-            if self.token_answer is not None:
-                return self.token_answer(request)
-            self.issued.append(base64.b64decode(basic).decode())
-            self.expires_at.append(loop_time() + self.expires_in)
-            answer = {"access_token": f"token-{len(self.issued)}", "expires_in": self.expires_in}
-            return httpx.Response(200, json=answer)
-        assert authorization.startswith("Bearer token-")
-        newest = authorization == f"Bearer token-{len(self.issued)}"
-        good = newest and loop_time() < self.expires_at[-1] and not self.always_refuses
-        return httpx.Response(200 if good else 401)
+    async def issue(self, request):
+        await asyncio.sleep(self.slow)
+        scheme, _, basic = request.headers["authorization"].partition(" ")
+        assert scheme == "Basic"
+        self.issued.append(base64.b64decode(basic).decode())
+        self.expires_at.append(loop_time() + self.expires_in)
+        answer = {"access_token": f"token-{len(self.issued)}", "expires_in": self.expires_in}
+        return httpx.Response(200, json=answer)
+
+    async def answer(self, request):
+        await asyncio.sleep(self.slow * (100 if request.url.path.endswith("/slow") else 1))
+        newest = request.headers["authorization"] == f"Bearer token-{len(self.issued)}"
+        return status(200 if newest and loop_time() < self.expires_at[-1] else 401)
 
 
 @pytest.fixture
@@ -831,7 +820,7 @@ def test_a_late_refusal_of_the_old_token_does_not_cost_the_new_one(client, app):
 
 def test_a_fresh_token_that_is_refused_as_well_is_an_error(client, app):
     vendor = TokenVendor()
-    vendor.always_refuses = True
+    vendor.api.mock(status(401))
     with pytest.raises(AuthError, match=r"api\.vendor\.test"):
         get(client(vendor, auth=app))
     assert len(vendor.issued) == 2
@@ -853,7 +842,7 @@ def test_a_rotated_app_secret_leads_to_a_new_token(client, app, tmp_path):
 @pytest.mark.parametrize("code", [400, 401, 403])
 def test_a_token_service_that_refuses_the_app_is_an_auth_failure(client, app, code):
     vendor = TokenVendor()
-    vendor.token_answer = status(code)
+    vendor.token.mock(status(code))
     with pytest.raises(AuthError, match=rf"auth\.vendor\.test/v1/auth/token: answered {code}"):
         get(client(vendor, auth=app))
     assert vendor.hosts == ["auth.vendor.test"]
@@ -864,8 +853,13 @@ def test_feeds_that_share_a_poll_ask_a_token_service_that_refuses_the_app_once(
     client, app, tmp_path, unreadable
 ):
     """As often as with a credential that cannot even be read: no more than once."""
-    vendor = TokenVendor(slow=1.0)
-    vendor.token_answer = status(401)
+
+    async def refuse(request):
+        await asyncio.sleep(1)
+        return status(401)
+
+    vendor = TokenVendor()
+    vendor.token.side_effect = refuse
     if unreadable:
         (tmp_path / "secret").unlink()
     account = client(vendor, auth=app)
@@ -881,12 +875,7 @@ def test_feeds_that_share_a_poll_ask_a_token_service_that_refuses_the_app_once(
 
 def test_a_token_service_that_is_down_for_a_moment_is_asked_again(client, app):
     vendor = TokenVendor()
-
-    def down(request):
-        vendor.token_answer = None
-        return httpx.Response(503)
-
-    vendor.token_answer = down
+    vendor.token.side_effect = in_turn(status(503), vendor.issue)
     assert get(client(vendor, auth=app)) == b""
     assert vendor.hosts.count("auth.vendor.test") == 2
 
@@ -897,7 +886,7 @@ def test_a_token_service_that_is_down_for_a_moment_is_asked_again(client, app):
 )
 def test_a_token_service_that_gives_no_token_is_a_schema_failure(client, app, body):
     vendor = TokenVendor()
-    vendor.token_answer = status(200, content=body)
+    vendor.token.mock(ok(body))
     with pytest.raises(SchemaError):
         get(client(vendor, auth=app))
 

@@ -84,7 +84,7 @@ def test_the_environment_of_the_image_is_understood_and_overrides_nothing_typed(
     chosen = flags.parse([], environment)
     assert str(chosen.config_file) == environment["MEDIA_USAGE_EXPORTER_CONFIG_FILE"]
     assert chosen.ledger_path == environment["MEDIA_USAGE_EXPORTER_LEDGER_PATH"]
-    assert chosen.web_listen_address == [f":{flags.DEFAULT_PORT}"]
+    assert chosen.web_listen_address == (f":{flags.DEFAULT_PORT}",)
     assert len(environment) == 3
     assert f"\nEXPOSE {flags.DEFAULT_PORT}\n" in TEXT
 

@@ -148,6 +148,20 @@ def test_the_command_writes_to_standard_output(notebook):
     assert [json.loads(line) for line in done.stdout.splitlines()] == SETTLED
 
 
+def test_output_into_a_folder_is_refused_in_one_line(notebook, tmp_path):
+    """With exit code 1 and without a traceback."""
+    command = [sys.executable, "-m", "exporter", "export", "--format", "csv"]
+    done = subprocess.run(
+        [*command, "--ledger.path", str(notebook.path), "--output", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = f"media-usage-exporter: --output {tmp_path}: Is a directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
+
+
 def test_every_format_can_be_asked_for():
     """The command line and the writers know the same ones."""
     for name in export.FORMATS:

@@ -1,0 +1,99 @@
+"""`check-config`: what is wrong with the configuration, or what it polls and what that costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import uvloop
+
+from exporter.cli import doctor, inputs
+from exporter.config import Account, Config, durations
+from exporter.model.errors import ConfigError, CredentialError
+from exporter.polling.accounts import authenticator_of
+from exporter.polling.collector import configured_streams, discovery_feed
+from exporter.polling.cost import cost
+from exporter.web.toolkit import load as load_web
+
+
+def command(chosen: SimpleNamespace) -> int:
+    """Print it; 1 if `--online` finds something that is polled refused."""
+    config = _load_both(chosen)
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}")
+    polling = config.polling
+    for account in config.accounts:
+        try:
+            authenticator_of(account)
+        except CredentialError as error:
+            click.echo(f"warning: {error}; serve does not start without it")
+    every = durations.written(polling.cadence_seconds)
+    click.echo(f"{config.path}: {len(config.accounts)} accounts, polled every {every}")
+    total = 0
+    for account in config.accounts:
+        feeds = list(account.provider.feeds(account.feeds, account.options))
+        if (discovery := discovery_feed(account)) is not None:
+            feeds.append(discovery)
+        price = cost(
+            feeds,
+            streams=configured_streams(account),
+            cadence_seconds=polling.cadence_seconds,
+            delay_seconds=polling.delay_seconds,
+        )
+        total += price.per_day
+        for name in _idle(account):
+            click.echo(
+                f"warning: account {account.name}: feed {name} asks for nothing: no setting of the"
+                " account names what to ask for"
+            )
+        click.echo(
+            f"  {account.name}: {account.provider.name} at {account.url};"
+            f" feeds {', '.join(account.feeds)}; {price.per_poll} requests a poll,"
+            f" {price.per_day} a day"
+        )
+    click.echo(
+        f"{total} requests a day at least; further pages of long lists and found streams add to it"
+    )
+    return _examine(config) if chosen.online else 0
+
+
+def _load_both(chosen: SimpleNamespace) -> Config:
+    """The configuration; ConfigError with the faults of the web configuration, too."""
+    faults: list[str] = []
+    config: Config | None = None
+    try:
+        config = inputs.configuration(chosen)
+    except ConfigError as error:
+        faults += error.faults
+    if chosen.web_config_file:
+        try:
+            for warning in load_web(Path(chosen.web_config_file)).warnings:
+                click.echo(f"warning: {warning}")
+        except ConfigError as error:
+            faults += error.faults
+    if config is None or faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _idle(account: Account) -> list[str]:
+    """The feeds that ask for nothing, because no names or ids are given nor looked up."""
+    streams = configured_streams(account)
+    looked_up = account.options.get("discover") is True
+    return [
+        feed.name
+        for feed in account.provider.feeds(account.feeds, account.options)
+        if not (feed.needs_streams and looked_up)
+        and not cost([feed], streams=streams, cadence_seconds=900, delay_seconds=0).per_poll
+    ]
+
+
+def _examine(config: Config) -> int:
+    """Try every credential, and say what it may do; 1 if something that is polled is refused."""
+    healthy = True
+    for account in config.accounts:
+        finding = uvloop.run(doctor.examine(account, config.polling))
+        click.echo("\n".join(doctor.report(finding)))
+        healthy = healthy and finding.healthy
+    return 0 if healthy else 1

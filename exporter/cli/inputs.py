@@ -1,0 +1,56 @@
+"""From flags to what they name: the configuration, sockets, options of the web server."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+from exporter import providers
+from exporter.config import Config, load
+from exporter.model.errors import ServeError
+from exporter.web.listen import listen
+from exporter.web.server import WebOptions
+from exporter.web.toolkit import WebSecurity
+
+TAKEN_PATHS = ("/", "/-/healthy", "/-/ready", "/-/reload", "/config")
+
+
+def configuration(chosen: SimpleNamespace) -> Config:
+    """The configuration file, with the flag for the ledger's place put in."""
+    config = load(chosen.config_file, providers.load())
+    path = getattr(chosen, "ledger_path", None)
+    if path:
+        config = replace(config, ledger=replace(config.ledger, path=Path(path).absolute()))
+    return config
+
+
+def listeners(chosen: SimpleNamespace) -> list[socket.socket]:
+    """A socket for each address; ServeError, and none, when one of them cannot be had."""
+    opened: list[socket.socket] = []
+    try:
+        opened.extend(map(listen, chosen.web_listen_address))
+    except ServeError:
+        for listener in opened:
+            listener.close()
+        raise
+    return opened
+
+
+def web_options(chosen: SimpleNamespace) -> WebOptions:
+    """What the flags that begin with `--web.` say; ServeError for a path of no use."""
+    path: str = chosen.web_telemetry_path
+    plain = path.isascii() and path.isprintable() and not set(" ?#") & set(path)
+    if not path.startswith("/") or path in TAKEN_PATHS or not plain:
+        raise ServeError(
+            f"--web.telemetry-path {path}: expected a path of its own, such as /metrics"
+        )
+    file = chosen.web_config_file
+    return WebOptions(
+        telemetry_path=path,
+        max_requests=chosen.web_max_requests,
+        lifecycle=chosen.web_enable_lifecycle,
+        created_timestamps=chosen.web_created_timestamps,
+        security=WebSecurity.open(Path(file)) if file else None,
+    )
