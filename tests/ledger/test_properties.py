@@ -21,7 +21,6 @@ from hypothesis.stateful import (
 )
 
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
-from exporter.ledger.rule import truth
 from exporter.model import (
     DAY,
     HOUR,
@@ -36,6 +35,7 @@ from exporter.model import (
 )
 from exporter.model.errors import LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
+from tests.ledger.model import truth
 
 START = 1_704_067_200  # 2024-01-01, a month of 31 days before one of 29
 REAPPEARS_AFTER = 1000
@@ -330,7 +330,7 @@ class Histories(RuleBasedStateMachine):
         held = {key: (one.truth, one.exposed) for key, one in self.series().items()}
         with failing(self.ledger, statement=statement) as disk:
             try:
-                self.ledger.fold(self.book, feed, before)
+                self.ledger.compact(self.book, feed, before)
             except LedgerWriteError:
                 assert disk.failed
         if not disk.failed:

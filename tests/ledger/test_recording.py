@@ -3,7 +3,6 @@
 import pytest
 
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
-from exporter.ledger.rule import truth
 from exporter.model import DAY, HOUR, LIFETIME_START, LIFETIME_WIDTH, Event, Usage, measures
 from exporter.model.errors import LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents
@@ -108,7 +107,7 @@ def test_a_coarse_bucket_leaves_other_series_alone(ledger, book):
 def test_a_total_kept_since_ever_lies_beside_all_other_buckets(ledger, book):
     lifetime = Usage(measures.LIFETIME_VIEWS, ("a",), LIFETIME_START, LIFETIME_WIDTH, 100)
     record(ledger, book, lifetime, delivered(1))
-    ledger.fold(book, "usage", NOW)
+    ledger.compact(book, "usage", NOW)
     assert record(ledger, book, replace_amount(lifetime, 130)).changed
     assert series(book, measures.LIFETIME_VIEWS, ("a",)).truth == 130
     record(ledger, book, delivered(50, NOW, DAY), delivered(5, NOW + HOUR))
@@ -378,14 +377,14 @@ def test_an_events_id_is_remembered_while_the_vendor_may_tell_of_it(ledger, book
     record(ledger, book, events=(job(1),))
     for _ in range(93):
         clock.now += DAY
-        ledger.fold(book, "usage", int(clock()) - 30 * DAY)
+        ledger.compact(book, "usage", int(clock()) - 30 * DAY)
         record(ledger, book, events=(job(1),))
     assert series(book, measures.JOBS_FINISHED, ("/x", "success")).exposed == 1
 
 
 def test_an_event_in_folded_time_counts_but_is_no_history(ledger, book):
     record(ledger, book, delivered(1))
-    ledger.fold(book, "usage", NOW - DAY)
+    ledger.compact(book, "usage", NOW - DAY)
     record(ledger, book, events=(job(1, at=NOW - 2 * DAY, since=NOW - 2 * DAY),))
     assert series(book, measures.JOBS_FINISHED, ("/x", "success")).exposed == 1
     (buckets,) = ledger._connection.execute(
@@ -399,8 +398,8 @@ def test_an_event_in_folded_time_counts_but_is_no_history(ledger, book):
 
 def test_folded_buckets_stay_in_the_total_and_late_reports_about_them_are_ignored(ledger, book):
     record(ledger, book, delivered(10, NOW - 3 * DAY), delivered(1))
-    assert ledger.fold(book, "usage", NOW - 2 * DAY + 5) == 1
-    assert ledger.fold(book, "usage", NOW - 2 * DAY + 5) == 0
+    assert ledger.compact(book, "usage", NOW - 2 * DAY + 5) == 1
+    assert ledger.compact(book, "usage", NOW - 2 * DAY + 5) == 0
     assert series(book).truth == 11
     record(ledger, book, delivered(99, NOW - 3 * DAY), delivered(2))
     assert series(book).truth == 12
@@ -408,9 +407,9 @@ def test_folded_buckets_stay_in_the_total_and_late_reports_about_them_are_ignore
 
 def test_a_month_that_reaches_over_the_fold_still_stands_in_for_its_days(ledger, book):
     record(ledger, book, delivered(300, MONTH_START, MONTH))
-    ledger.fold(book, "usage", MONTH_START + 5 * DAY)
+    ledger.compact(book, "usage", MONTH_START + 5 * DAY)
     record(ledger, book, delivered(7, MONTH_START + 6 * DAY, DAY))
-    assert series(book).truth == truth({(MONTH_START, MONTH): 300})
+    assert series(book).truth == 300
 
 
 def test_what_cannot_be_held_by_sqlite_fails_that_poll_alone(ledger, book):

@@ -403,12 +403,12 @@ def test_what_fills_a_gap_is_counted_however_old_it_is(ledger, book):
     gap = Window(NOW - 8 * DAY, NOW - 6 * DAY)
     old = delivered(5, start=NOW - 9 * DAY)
     ledger.record(book, Poll(feed="usage", at=NOW, usage=(old, delivered(1)), gap=gap))
-    assert ledger.fold(book, "usage", NOW - DAY) == 1
+    assert ledger.compact(book, "usage", NOW - DAY) == 1
     late = delivered(7, start=NOW - 7 * DAY)
     ledger.record(book, Poll(feed="usage", at=NOW, advances=False, usage=(late,), filled=gap))
     (series,) = book.shown(measures.DELIVERED_BYTES)
     assert series.truth == 13
-    assert ledger.fold(book, "usage", NOW - DAY) == 1
+    assert ledger.compact(book, "usage", NOW - DAY) == 1
     assert series.truth == 13
 
 
