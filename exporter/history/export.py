@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,18 +12,16 @@ from typing import Any, BinaryIO, Final, NamedTuple
 import msgspec
 
 from exporter.exposition.text import scaled
-from exporter.history.reader import Choice, FeedHistory, feeds
-from exporter.ledger.recording import SUM
+from exporter.history.reader import Choice, feeds
+from exporter.ledger.book import SUM, Labels
+from exporter.ledger.contract import History
 from exporter.model import LIFETIME_WIDTH, Measure
 from exporter.model.errors import ExporterError
 from exporter.model.measures import BY_NAME
 
 FORMATS: Final = ("csv", "jsonl", "parquet")
 COLUMNS: Final = ("provider", "account", "measure", "labels", "start", "end", "value", "final")
-_PAGE_ROWS: Final = 10_000
 _GROUP_ROWS: Final = 65_536
-
-_decode = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
 class Row(NamedTuple):
@@ -40,69 +37,54 @@ class Row(NamedTuple):
     final: bool
 
 
-def rows(connection: sqlite3.Connection, choice: Choice) -> Iterator[Row]:
+def rows(history: History, choice: Choice) -> Iterator[Row]:
     """The buckets that lie in `choice`, by feed and time; open ones only if unsettled are wanted.
 
     Streams beyond the account's limit are rows of their own here.
     """
     names = {measure.name for measure in choice.measures}
-    for feed in feeds(connection, choice.accounts):
-        series = _Series(connection, names)
-        for start, width, identity, amount in _buckets(connection, feed, choice):
-            end = start + width
+    last = choice.end if choice.end is not None else LIFETIME_WIDTH
+    for feed in feeds(history, choice.accounts):
+        series = _Series(history, names)
+        for bucket in history.buckets(feed.id, start=choice.start or 0, end=last):
+            end = bucket.start + bucket.width
             final = end <= feed.settled_until
-            if width == LIFETIME_WIDTH or not (final or choice.unsettled):
+            if bucket.width == LIFETIME_WIDTH or end > last or not (final or choice.unsettled):
                 continue
-            known = series.get(identity)
+            known = series.get(bucket.series)
             if known is not None:
                 measure, labels, resolution = known
-                value = scaled(amount, resolution)
                 yield Row(
-                    feed.provider, feed.account, measure.name, labels, start, end, value, final
+                    feed.provider,
+                    feed.account,
+                    measure.name,
+                    labels,
+                    bucket.start,
+                    end,
+                    scaled(bucket.amount, resolution),
+                    final,
                 )
-
-
-def _buckets(
-    connection: sqlite3.Connection, feed: FeedHistory, choice: Choice
-) -> Iterator[tuple[int, int, int, int]]:
-    """Page by page along the primary key, so that no page keeps the ledger's log from ending."""
-    position = (choice.start or 0, 0, 0)
-    last = choice.end if choice.end is not None else LIFETIME_WIDTH
-    while True:
-        page = connection.execute(
-            "SELECT start, width, series, amount FROM bucket WHERE feed = ? AND start < ?"
-            " AND (start, width, series) > (?, ?, ?) ORDER BY 1, 2, 3 LIMIT ?",
-            (feed.id, last, *position, _PAGE_ROWS),
-        ).fetchall()
-        for row in page:
-            if row[0] + row[1] <= last or row[1] == LIFETIME_WIDTH:
-                yield row
-        if len(page) < _PAGE_ROWS:
-            return
-        position = page[-1][:3]
 
 
 class _Series:
     """What series are called; looked up once each."""
 
-    def __init__(self, connection: sqlite3.Connection, names: set[str]) -> None:
-        self._connection = connection
+    def __init__(self, history: History, names: set[str]) -> None:
+        self._history = history
         self._names = names
         self._known: dict[int, tuple[Measure, dict[str, str], int] | None] = {}
 
     def get(self, identity: int) -> tuple[Measure, dict[str, str], int] | None:
         """Measure, labels and resolution; None for a series that is not wanted."""
         if identity not in self._known:
-            name, labels = self._connection.execute(
-                "SELECT measure, labels FROM series WHERE id = ?", (identity,)
-            ).fetchone()
+            name, labels, _ = self._history.series_name(identity)
             self._known[identity] = (
-                self._read(BY_NAME[name], _decode(labels)) if name in self._names else None
+                self._read(BY_NAME[name], labels) if name in self._names else None
             )
         return self._known[identity]
 
     @staticmethod
-    def _read(measure: Measure, labels: tuple[str, ...]) -> tuple[Measure, dict[str, str], int]:
+    def _read(measure: Measure, labels: Labels) -> tuple[Measure, dict[str, str], int]:
         if measure.type != "histogram":
             return measure, dict(zip(measure.labels, labels, strict=True)), measure.resolution
         # The bound, "count" or "sum" stands where `le` would.

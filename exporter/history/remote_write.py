@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import httpx
-import msgspec
 
 from exporter import __version__
 from exporter.client.responses import retry_after_seconds
@@ -30,8 +28,8 @@ from exporter.config import RemoteWrite
 from exporter.credentials import Watched
 from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history.write_request import encoder
-from exporter.ledger import Ledger
 from exporter.ledger.book import other_labels
+from exporter.ledger.contract import Ledger, Reader
 from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR, Measure
 from exporter.model.errors import CredentialError, LedgerWriteError
@@ -64,8 +62,6 @@ REFUSALS: Final = {
 """What receivers write of samples that they will not take, and the `reason` that it is."""
 
 _WIDTHS: Final = (HOUR, DAY, 28 * DAY, 29 * DAY, 30 * DAY, 31 * DAY)
-
-_decode = msgspec.json.Decoder(tuple[str, ...]).decode
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -126,56 +122,38 @@ class Queue:
 
     def next(self) -> Batch | None:
         """The oldest that is due, None when all has been pushed."""
-        with self._ledger.transaction() as connection:
-            feeds = connection.execute(
-                "SELECT feed.id, coalesce(pushed_until, 0), settled_until, folded_until,"
-                " provider, account.name FROM feed JOIN account ON account.id = feed.account"
-                " WHERE settled_until IS NOT NULL ORDER BY 2"
-            ).fetchall()
-            for feed, pushed, settled, folded, provider, account in feeds:
-                about = (("account", account), ("provider", provider), *self._labels)
-                late = self._late(connection, feed, pushed, about)
+        with self._ledger.read() as reader:
+            for feed in reader.to_push():
+                about = (("account", feed.account), ("provider", feed.provider), *self._labels)
+                late = self._late(reader, feed.id, feed.pushed_until, about)
                 if late is not None:
                     return late
-                if pushed < settled:
-                    start = self._first(connection, feed, max(pushed, folded))
+                settled = feed.settled_until
+                if feed.pushed_until < settled:
+                    start = self._first(
+                        reader, feed.id, max(feed.pushed_until, feed.compacted_until)
+                    )
                     if start is None or start >= settled:
-                        return Batch(feed, settled, ())
-                    return self._window(connection, feed, start, settled, about)
+                        return Batch(feed.id, settled, ())
+                    return self._window(reader, feed.id, start, settled, about)
         return None
 
     def pushed(self, batch: Batch) -> None:
         """Note that the receiver has `batch`. Raises LedgerWriteError when that failed."""
-        with self._ledger.transaction() as connection:
-            connection.execute(
-                "UPDATE feed SET pushed_until = max(coalesce(pushed_until, 0), ?) WHERE id = ?",
-                (batch.until, batch.feed),
-            )
-            connection.executemany(
-                "DELETE FROM revision WHERE feed = ? AND start = ? AND width = ? AND series = ?",
-                [(batch.feed, *row) for row in batch.late],
-            )
+        self._ledger.pushed(batch.feed, batch.until, batch.late)
 
     def cursor(self) -> int | None:
         """Up to when everything has been pushed; None while there is nothing."""
-        with self._ledger.transaction() as connection:
-            (until,) = connection.execute(
-                "SELECT min(coalesce(pushed_until, 0)) FROM feed WHERE settled_until IS NOT NULL"
-            ).fetchone()
-        return until or None
+        with self._ledger.read() as reader:
+            return reader.pushed_until() or None
 
     @staticmethod
-    def _first(connection: sqlite3.Connection, feed: int, pushed: int) -> int | None:
+    def _first(reader: Reader, feed: int, pushed: int) -> int | None:
         """Where to look for the feed's first bucket after the cursor; None if there is none."""
-        (start,) = connection.execute(
-            "SELECT min(start) FROM bucket WHERE feed = ? AND start >= ?",
-            (feed, max(pushed - 31 * DAY, 1)),
-        ).fetchone()
+        start = reader.first_bucket(feed, max(pushed - 31 * DAY, 1))
         return None if start is None else max(pushed, start)
 
-    def _window(
-        self, connection: sqlite3.Connection, feed: int, start: int, settled: int, about: Labels
-    ) -> Batch:
+    def _window(self, reader: Reader, feed: int, start: int, settled: int, about: Labels) -> Batch:
         """The buckets that end after `start`, hour by hour until they are enough."""
         sums: dict[tuple[int, Labels], int] = {}
         resolutions: dict[Labels, int] = {}
@@ -186,11 +164,8 @@ class Queue:
             HOUR,
         ):
             for width in _WIDTHS if end % DAY == 0 else (HOUR,):
-                for series, amount in connection.execute(
-                    "SELECT series, amount FROM bucket WHERE feed = ? AND start = ? AND width = ?",
-                    (feed, end - width, width),
-                ):
-                    labels, resolution = self._labels_of(connection, series, width, about)
+                for series, amount in reader.bucket(feed, end - width, width).items():
+                    labels, resolution = self._labels_of(reader, series, width, about)
                     if labels:
                         sums[end, labels] = sums.get((end, labels), 0) + amount
                         resolutions[labels] = resolution
@@ -206,42 +181,36 @@ class Queue:
             ),
         )
 
-    def _late(
-        self, connection: sqlite3.Connection, feed: int, pushed: int, about: Labels
-    ) -> Batch | None:
+    def _late(self, reader: Reader, feed: int, pushed: int, about: Labels) -> Batch | None:
         """Buckets that were not there when the cursor passed them: new samples, only late.
 
         Those of streams beyond the limit are not: their sum has been pushed.
         """
-        rows = connection.execute(
-            "SELECT start, width, revision.series, amount, folded FROM revision"
-            " JOIN bucket USING (feed, start, width, series) JOIN series ON series.id = series"
-            " WHERE revision.feed = ? AND reported = 1"
-            " AND start + width <= ? LIMIT ?",
-            (feed, pushed, BATCH_SAMPLES),
-        ).fetchall()
-        if not rows:
+        late = reader.late(feed, until=pushed, limit=BATCH_SAMPLES)
+        if not late:
             return None
         samples: list[Sample] = []
-        for start, width, series, amount, folded in rows:
-            labels, resolution = self._labels_of(connection, series, width, about)
-            if labels and not folded:
-                samples.append(Sample(start + width, labels, amount / resolution))
-        return Batch(feed, pushed, tuple(samples), tuple(row[:3] for row in rows))
+        for one in late:
+            labels, resolution = self._labels_of(reader, one.series, one.width, about)
+            if labels and not one.beyond:
+                samples.append(Sample(one.start + one.width, labels, one.amount / resolution))
+        return Batch(
+            feed,
+            pushed,
+            tuple(samples),
+            tuple((one.start, one.width, one.series) for one in late),
+        )
 
     def _labels_of(
-        self, connection: sqlite3.Connection, series: int, width: int, about: Labels
+        self, reader: Reader, series: int, width: int, about: Labels
     ) -> tuple[Labels, int]:
         """All labels of the series, sorted, and its resolution; no labels for a histogram's."""
         if series not in self._known:
-            name, text, folded = connection.execute(
-                "SELECT measure, labels, folded FROM series WHERE id = ?", (series,)
-            ).fetchone()
+            name, own, beyond = reader.series_name(series)
             measure = BY_NAME.get(name)
             self._known[series] = None
             if measure is not None and measure.type == "counter":
-                own = _decode(text)
-                own = other_labels(measure, own) if folded else own
+                own = other_labels(measure, own) if beyond else own
                 pairs = tuple(zip(measure.labels, own, strict=True))
                 self._known[series] = measure, pairs
         known = self._known[series]

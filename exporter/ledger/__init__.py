@@ -1,12 +1,13 @@
-"""What was reported, kept exactly: one SQLite file, one writer.
+"""What was reported, kept exactly: one ledger, one writer.
 
-`rule` says how buckets become a counter, `schema` how they are stored, `book` is an account's
-part of it in memory, `store` opens the file and records polls into it.
+`contract` is what the rest of the program uses of a ledger, `book` an account's part of it in
+memory. `decision` says what a poll changes, without a database; `sqlite` reads what that takes and
+writes what comes of it. Nothing else knows SQL.
 """
 
 from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Series, limited_labels
 from exporter.ledger.poll import Poll, Recorded
-from exporter.ledger.store import Ledger
+from exporter.ledger.sqlite import SqliteLedger as Ledger
 
 __all__ = [
     "OTHER_STREAM",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.model import Measure, Window
 
@@ -14,8 +15,19 @@ OTHER_STREAM = "__other__"
 LABEL_LIMIT = 100_000
 """How many combinations of labels an account may have unless its settings say otherwise."""
 
+INFINITY: Final = "+Inf"
+COUNT: Final = "count"
+SUM: Final = "sum"
+"""What stands in place of `le` in the series that count and add up a histogram's observations."""
 
-def other_labels(measure: Measure, labels: tuple[str, ...]) -> tuple[str, ...]:
+Labels = tuple[str, ...]
+"""The values of a measure's labels, in its order; a histogram's series have `le` or so last."""
+
+Described = Mapping[Measure, Mapping[Labels, Labels]]
+"""For each measure that describes things: the newest labels by those of them that say which."""
+
+
+def other_labels(measure: Measure, labels: Labels) -> Labels:
     """`labels` with the stream replaced by the one that stands for all beyond the limit."""
     index = measure.stream_index
     if index is None:
@@ -23,7 +35,7 @@ def other_labels(measure: Measure, labels: tuple[str, ...]) -> tuple[str, ...]:
     return (*labels[:index], OTHER_STREAM, *labels[index + 1 :])
 
 
-def limited_labels(measure: Measure, labels: tuple[str, ...]) -> tuple[str, ...]:
+def limited_labels(measure: Measure, labels: Labels) -> Labels:
     """`labels` with the limited one replaced by what stands for all beyond the limit."""
     index = measure.labels.index(measure.limited)
     return (*labels[:index], OTHER_STREAM, *labels[index + 1 :])
@@ -32,8 +44,9 @@ def limited_labels(measure: Measure, labels: tuple[str, ...]) -> tuple[str, ...]
 class Series:
     """One counter. `labels` are the measure's own; a histogram's carry `le` or "sum" last.
 
-    `truth` is what its buckets add up to, `exposed` the greatest truth ever shown. `into` is the
-    series that shows this one's growth, for a stream beyond the limit. `line` belongs to the
+    `truth` is what its buckets add up to, `exposed` the greatest truth ever shown; both in the
+    measure's smallest parts. `created` is in Unix seconds. `into` is the series that shows this
+    one's growth, for a stream or a combination of labels beyond the limit. `line` belongs to the
     exposition: how the series' line begins.
     """
 
@@ -44,7 +57,7 @@ class Series:
         *,
         id: int,
         measure: Measure,
-        labels: tuple[str, ...],
+        labels: Labels,
         truth: int = 0,
         exposed: int = 0,
         created: int,
@@ -60,15 +73,23 @@ class Series:
         self.line: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FeedState:
-    """How far a feed has come; the columns of its row and its gaps and streams.
+    """How far a feed has come. A value: another one takes its place when something changes.
 
-    `began` is the start of the first window ever asked for: what came before is not counted.
+    All instants are Unix seconds. `began` is the start of the first window ever asked for: what
+    came before is not counted. `polled_at` is the newest successful poll, `revisited_at` when the
+    long look back was last taken, `resume` the submission of the oldest job that has not ended.
+    `newest` is the end of the newest data. `finest` is the least width of bucket ever recorded
+    (seconds); before `coarse_until`, buckets of different widths may lie over each other.
+    Buckets that end by `compacted_until` exist only as part of the totals.
+
     `streams` are the names it has asked for: None for one in step with the feed's own cursor,
     else the instant at which it was last asked for; `streams_began` is where each began. `listed`
-    is whether it was ever polled after a good listing of the account's streams. What ended by
-    `gaps_seen` had been asked for before the gaps were left.
+    is whether it was ever polled after a good listing of the account's streams. `gaps` are still
+    to be asked for, in order of time; what ended by `gaps_seen` had been asked for before the
+    gaps were left. Until `reappeared_until`, counters that grow are held: the feed was not polled
+    for long. That is known to the process only, and not stored.
     """
 
     id: int
@@ -80,32 +101,42 @@ class FeedState:
     newest: int | None = None
     finest: int | None = None
     coarse_until: int = 0
-    folded_until: int = 0
+    compacted_until: int = 0
     listed: bool = False
     gaps_seen: int = 0
-    gaps: list[Window] = field(default_factory=list)
-    streams: dict[str, int | None] = field(default_factory=dict)
-    streams_began: dict[str, int] = field(default_factory=dict)
+    gaps: Sequence[Window] = ()
+    streams: Mapping[str, int | None] = field(default_factory=dict)
+    streams_began: Mapping[str, int] = field(default_factory=dict)
     reappeared_until: float = 0.0
 
 
 @dataclass(slots=True)
 class Combinations:
-    """Labels that are within the account's limit, and those beyond it, which are summed."""
+    """Combinations of labels that have lines of their own, and those beyond the limit.
 
-    within: set[tuple[str, ...]] = field(default_factory=set)
-    beyond: set[tuple[str, ...]] = field(default_factory=set)
+    The latter are summed under `__other__`.
+    """
+
+    within: set[Labels] = field(default_factory=set)
+    beyond: set[Labels] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Book:
-    """An account's feeds, series and streams.
+    """An account's feeds, series and streams, as the ledger has them.
+
+    It belongs to the ledger's thread. Only there, and only by applying Changes (or the new state
+    of a feed) after their transaction was committed, is it changed; everywhere else it is read.
+    The one exception is `combines`, which the page calls for gauges, on the same thread, and
+    whose decisions are not stored.
 
     `holds` are the counters that are still shown at an earlier total: (that total, until when).
     `streams` are the names that the vendor's listing showed, and when it last did; `listed_at` is
     the newest listing that succeeded. `described` is the newest description of each thing, by
-    feed and measure: the labels of its level by those that say which thing it is. `combinations`
-    are those of measures with a limited label, by the names of the labels.
+    feed and measure: the labels of its level by those that say which thing it is. `admitted` are
+    the streams that have series of their own, `folded` those beyond the limit, which are summed
+    under `__other__`. `combinations` are those of measures with a limited label, by the names of
+    the labels.
     """
 
     id: int
@@ -114,19 +145,20 @@ class Book:
     stream_limit: int
     label_limit: int = LABEL_LIMIT
     feeds: dict[str, FeedState] = field(default_factory=dict)
-    series: dict[Measure, dict[tuple[str, ...], Series]] = field(default_factory=dict)
+    series: dict[Measure, dict[Labels, Series]] = field(default_factory=dict)
     holds: dict[Series, tuple[int, float]] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     listed_at: int | None = None
-    described: dict[tuple[str, Measure], dict[tuple[str, ...], tuple[str, ...]]] = field(
-        default_factory=dict
-    )
+    described: dict[tuple[str, Measure], dict[Labels, Labels]] = field(default_factory=dict)
     admitted: set[str] = field(default_factory=set)
     folded: set[str] = field(default_factory=set)
-    combinations: dict[tuple[str, ...], Combinations] = field(default_factory=dict)
+    combinations: dict[Labels, Combinations] = field(default_factory=dict)
 
-    def combines(self, measure: Measure, labels: tuple[str, ...]) -> bool:
-        """Whether `labels` have a line of their own; decided once, for as long as the book lives."""
+    def combines(self, measure: Measure, labels: Labels) -> bool:
+        """Whether a gauge's `labels` have a line of their own.
+
+        Decided once, for as long as the book lives; the series of counters share the decision.
+        """
         if not measure.limited or OTHER_STREAM in labels:
             return True
         decided = self.combinations_of(measure)

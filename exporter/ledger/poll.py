@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exporter.model import Event, Level, Measure, Usage, Window
+from exporter.model import DAY, Event, Level, Measure, Usage, Window
+
+EVENT_MEMORY_SECONDS = 93 * DAY
+"""How long a finished job's id is remembered; vendors list jobs for 31 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +19,13 @@ class Poll:
     be filled later, `filled` is the part of an earlier one that this poll filled. `streams` are
     all names that the feed is asked for from now on; `baseline_streams` those newly written into
     the configuration. `began` and `streams_began` are the starts of the first windows of the feed
-    and of streams that are asked for the first time. `listed` is whether the vendor's listing of streams was read for this poll, and
-    `discovered` are the names that it showed; `named` are those that levels carry, which come under the account's limit like any other. `unfinished` are the jobs that have
-    not ended, by id, and when they were submitted; `listed_from` is how far back the vendor lists.
-    `described` are levels of measures that describe a thing.
+    and of streams that are asked for the first time. `listed` is whether the vendor's listing of
+    streams was read for this poll, and `discovered` are the names that it showed; `named` are
+    those that levels carry, which come under the account's limit like any other. `unfinished` are
+    the jobs that have not ended, by id, and when they were submitted; `listed_from` is how far
+    back the vendor lists. `described` are levels of measures that describe a thing.
+
+    All instants are Unix seconds.
     """
 
     feed: str

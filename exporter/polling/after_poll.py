@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.exposition.telemetry import AccountTelemetry
-from exporter.ledger import Book, Ledger
-from exporter.ledger.settling import Revised, settle
+from exporter.ledger import Book
+from exporter.ledger.contract import Ledger
+from exporter.ledger.settling import Revised
 from exporter.ledger.thread import Worker
 from exporter.model import Level, Request
 from exporter.polling.month_to_date import MonthToDate
@@ -36,7 +37,7 @@ class AfterPoll:
 
     async def __call__(self, get: Callable[[Request, str], Awaitable[bytes]], /) -> Sequence[Level]:
         now = int(self.clock())
-        revised = await self.worker.run(settle, self.ledger, self.book, self.settling)
+        revised = await self.worker.run(self.ledger.settle, self.book, self.settling)
         for one in revised:
             self._report(one)
         levels = await self.worker.run(MonthToDate(self.ledger, self.book).levels, now)

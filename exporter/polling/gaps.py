@@ -67,11 +67,11 @@ class CatchUp:
 
     async def _fill(self, progress: Progress, round_: Round, until: float) -> None:
         feed = progress.feed
-        state = self._keeper.book.feeds[feed.name]
+        states = self._keeper.book.feeds  # each piece leaves another state
         first = True
         while self._clock() < until and self._allowance.left():
             now = int(self._clock())
-            piece = gap_piece(feed, state, now=now, most_seconds=progress.most_seconds)
+            piece = gap_piece(feed, states[feed.name], now=now, most_seconds=progress.most_seconds)
             if piece is None:
                 progress.most_seconds = None
                 return
@@ -104,7 +104,7 @@ class CatchUp:
                     filled=window,
                 )
             )
-            self._journal.catching_up(feed.name, backlog_seconds=backlog_seconds(state))
+            self._journal.catching_up(feed.name, backlog_seconds=backlog_seconds(states[feed.name]))
             await self._keeper.show()
 
     def lost(self, feed: Feed, seconds: int) -> None:

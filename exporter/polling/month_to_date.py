@@ -6,12 +6,12 @@ the month itself are looked up by key, however many streams lie beside them.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.ledger import Book, Ledger
+from exporter.ledger import Book
+from exporter.ledger.contract import Ledger
 from exporter.model import Level, Measure, Step, Window
 from exporter.model.measures import (
     DELIVERED_BYTES,
@@ -32,37 +32,6 @@ SUMS: Final[Mapping[Measure, tuple[Measure, tuple[str, ...]]]] = {
 }
 """What each counter's month is shown as. Kinds (and job paths) are disjoint: a sum is right."""
 
-_AMOUNT = """
-WITH RECURSIVE step (start) AS (
-    VALUES (:start) UNION ALL SELECT start + :width FROM step WHERE start + :width < :end
-)
-SELECT coalesce(sum(amount), 0) FROM step CROSS JOIN bucket
-ON bucket.feed = :feed AND bucket.start = step.start AND width = :width AND series = :series
-"""
-
-
-def amount(connection: sqlite3.Connection, *, feed: int, series: int, window: Window) -> int:
-    """What a series' buckets that begin in `window`, which lies in one month, add up to."""
-    month = Step.MONTH.floor(window.start)
-    widths = {Step.HOUR.width(0), Step.DAY.width(0), Step.MONTH.width(month)}
-    total = 0
-    for width in widths:
-        start = month if width > Step.DAY.width(0) else window.start
-        if start < window.start:
-            continue
-        (found,) = connection.execute(
-            _AMOUNT,
-            {
-                "start": start,
-                "end": window.end,
-                "width": width,
-                "feed": feed,
-                "series": series,
-            },
-        ).fetchone()
-        total += found
-    return total
-
 
 @dataclass(frozen=True, slots=True)
 class MonthToDate:
@@ -77,12 +46,12 @@ class MonthToDate:
         window = Window(start, now + 1)  # a bucket may begin at this very instant
         sums: dict[tuple[Measure, tuple[str, ...]], int] = {}
         feeds: set[int] = set()
-        with self.ledger.transaction() as connection:
+        with self.ledger.read() as reader:
             for measure, shown in SUMS.items():
                 for series in self.book.shown(measure):
-                    feed = feed_of(connection, series.id)
+                    feed = reader.feed_of(series.id)
                     feeds.add(feed)
-                    found = amount(connection, feed=feed, series=series.id, window=window)
+                    found = reader.amount(feed=feed, series=series.id, window=window)
                     sums[shown] = sums.get(shown, 0) + found
         if not sums:
             return []
@@ -96,13 +65,7 @@ class MonthToDate:
     def _since(self, start: int, feeds: Iterable[int]) -> int:
         """From when on the figures are complete."""
         states = [state for state in self.book.feeds.values() if state.id in feeds]
-        return max((start, *(max(one.began or 0, one.folded_until) for one in states)))
-
-
-def feed_of(connection: sqlite3.Connection, series: int) -> int:
-    """The id of the feed that brought a series in."""
-    (feed,) = connection.execute("SELECT feed FROM series WHERE id = ?", (series,)).fetchone()
-    return int(feed)
+        return max((start, *(max(one.began or 0, one.compacted_until) for one in states)))
 
 
 def _units(total: int, resolution: int) -> int | float:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from exporter.exposition.telemetry import AccountTelemetry
-from exporter.ledger import Book, Ledger
+from exporter.ledger import Book
+from exporter.ledger.contract import Ledger
 from exporter.ledger.settling import settled_until
 from exporter.ledger.thread import Worker
 from exporter.model import DAY, Feed, Measure, Request, Step, Totals, Usage, Window
 from exporter.model.errors import PollError
-from exporter.polling.month_to_date import amount, feed_of
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def window(book: Book, feed: Feed) -> Window | None:
         return None
     end = Step.DAY.floor(until)
     month = Step.MONTH.floor(end - 1)
-    start = max(month, Step.DAY.ceil(state.began or 0), Step.DAY.ceil(state.folded_until))
+    start = max(month, Step.DAY.ceil(state.began or 0), Step.DAY.ceil(state.compacted_until))
     return Window(start, end) if start < end else None
 
 
@@ -112,12 +112,12 @@ class Reconciler:
     def _ours(self, feed: Feed, measures: Iterable[Measure], days: Window) -> dict[Measure, int]:
         own = self.book.feeds[feed.name].id
         found: dict[Measure, int] = {}
-        with self.ledger.transaction() as connection:
+        with self.ledger.read() as reader:
             for measure in measures:
                 found[measure] = sum(
-                    amount(connection, feed=own, series=series.id, window=days)
+                    reader.amount(feed=own, series=series.id, window=days)
                     for series in self.book.series.get(measure, {}).values()
-                    if feed_of(connection, series.id) == own
+                    if reader.feed_of(series.id) == own
                 )
         return found
 

@@ -74,7 +74,7 @@ class Keeper:
 
     async def fold(self, feed: str, before: int) -> None:
         """Fold the feed's buckets that end before that instant into the totals."""
-        await self._written(lambda: self._tools.ledger.fold(self.book, feed, before))
+        await self._written(lambda: self._tools.ledger.compact(self.book, feed, before))
 
     async def give_up(self, feed: str, window: Window) -> None:
         """Ask for that part of the feed's gaps no more."""

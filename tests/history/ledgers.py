@@ -8,7 +8,7 @@ from pathlib import Path
 from exporter.history.backfill import backfill
 from exporter.history.reader import Choice, reading
 from exporter.ledger import Book, Ledger, Poll
-from exporter.ledger.settling import Revised, settle
+from exporter.ledger.settling import Revised
 from exporter.model import DAY, HOUR, Event, Measure, Usage, Window
 
 BEGAN = 1_774_915_200
@@ -67,7 +67,7 @@ class Notebook:
                 advances=filled is None,
             ),
         )
-        return settle(self.ledger, self.book, {"account": SETTLING})
+        return self.ledger.settle(self.book, {"account": SETTLING})
 
     def backfilled(self, choice: Choice = Choice()) -> list[str]:  # noqa: B008 -- frozen
         """The document without what stands above families."""

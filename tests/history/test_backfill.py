@@ -75,7 +75,7 @@ def test_a_window_begins_with_the_total_from_before_it(notebook):
 def test_what_was_folded_into_the_totals_is_where_history_begins(notebook):
     """The first sample is the total of all that came before."""
     notebook.poll(delivered(*range(1, 31)), at=80)
-    notebook.ledger.fold(notebook.book, "account", BEGAN + DAY)
+    notebook.ledger.compact(notebook.book, "account", BEGAN + DAY)
     written = notebook.backfilled()
     assert written[0] == f"{SERIES} {sum(range(1, 25))} {hour(24)}"
     assert written[1] == f"{SERIES} {sum(range(1, 26))} {hour(25)}"
@@ -212,7 +212,7 @@ def test_the_ledger_is_read_while_the_exporter_writes_to_it_and_after_it_was_kil
         first = next(chunks)
         notebook.poll(delivered(1, 2, 3, 100), at=7)
         assert f"{SERIES} 6 {hour(3)}" in first + "".join(chunks)
-        connection.execute("PRAGMA query_only").fetchone()
+        connection.connection.execute("PRAGMA query_only").fetchone()
     assert f"{SERIES} 106 {hour(4)}" in notebook.backfilled()
 
 

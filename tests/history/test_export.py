@@ -13,6 +13,7 @@ import pytest
 from exporter.cli.flags import parse
 from exporter.history import export
 from exporter.history.reader import Choice, reading
+from exporter.ledger.sqlite import offline
 from exporter.model import DAY
 from exporter.model.errors import ExporterError
 from exporter.model.measures import DELIVERED_BYTES, STREAM_DELIVERED_BYTES, VIEWING_SECONDS
@@ -121,7 +122,7 @@ def test_parquet_holds_the_same(notebook):
 def test_pages_of_the_ledger_join_without_a_seam(notebook, monkeypatch):
     """However few rows are read at a time."""
     whole = written(notebook, "jsonl", Choice(unsettled=True))
-    monkeypatch.setattr(export, "_PAGE_ROWS", 1)
+    monkeypatch.setattr(offline, "_PAGE_ROWS", 1)
     assert written(notebook, "jsonl", Choice(unsettled=True)) == whole
 
 

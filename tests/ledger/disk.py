@@ -107,7 +107,7 @@ def contents(book: Book, now: float) -> dict[str, object]:
                 feed.newest,
                 feed.finest,
                 feed.coarse_until,
-                feed.folded_until,
+                feed.compacted_until,
                 list(feed.gaps),
                 dict(feed.streams),
                 feed.listed,

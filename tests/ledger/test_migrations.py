@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from exporter.ledger import schema
-from exporter.ledger.schema import APPLICATION_ID, MIGRATIONS, migrate
+from exporter.ledger.sqlite import schema
+from exporter.ledger.sqlite.schema import APPLICATION_ID, MIGRATIONS, migrate
 from exporter.model.errors import LedgerError
 from tests.ledger.disk import Failing
 

@@ -1,16 +1,18 @@
 """No history makes a counter fall, and every counter equals what the vendor said last.
 
-Hypothesis makes up histories: polls of several feeds in any order and width, failures between any
-two statements, kills, restarts, other limits, folding. A plain model, made of dictionaries and
-`rule.truth`, is told the same and must agree after every step.
+Hypothesis makes up histories: polls of several feeds in any order and width, restarts, other
+limits, compaction. The decision is driven with dictionaries to hold what was decided, and the
+whole ledger with SQLite, where any statement may fail and the process may be killed. A plain model
+is told the same and must agree after every step.
 """
 
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,7 +23,6 @@ from hypothesis.stateful import (
 )
 
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
-from exporter.ledger.rule import truth
 from exporter.model import (
     DAY,
     HOUR,
@@ -36,6 +37,8 @@ from exporter.model import (
 )
 from exporter.model.errors import LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
+from tests.ledger.holder import Holder
+from tests.ledger.model import covers, truth
 
 START = 1_704_067_200  # 2024-01-01, a month of 31 days before one of 29
 REAPPEARS_AFTER = 1000
@@ -143,7 +146,7 @@ class Model:
     folded: set = field(default_factory=set)
     told: set = field(default_factory=set)
     polled_at: dict = field(default_factory=dict)
-    folded_until: dict = field(default_factory=lambda: dict.fromkeys(FEEDS, 0))
+    compacted_until: dict = field(default_factory=lambda: dict.fromkeys(FEEDS, 0))
     reappeared_until: dict = field(default_factory=lambda: dict.fromkeys(FEEDS, 0.0))
 
     def admit(self, stream):
@@ -192,7 +195,7 @@ class Model:
         for stream in poll.named:
             self.admit(stream)
         for row in poll.usage:
-            if row.start >= self.folded_until[feed] or row.width == LIFETIME_WIDTH:
+            if row.start >= self.compacted_until[feed] or row.width == LIFETIME_WIDTH:
                 one = counter(row.measure, row.labels, since_ever=row.width == LIFETIME_WIDTH)
                 one.buckets[row.start, row.width] = row.amount
         for event in poll.events:
@@ -216,11 +219,11 @@ class Model:
         if poll.advances:
             self.polled_at[feed] = poll.at
 
-    def fold(self, feed, before):
+    def compact(self, feed, before):
         before -= before % DAY
-        if before <= self.folded_until[feed]:
+        if before <= self.compacted_until[feed]:
             return
-        self.folded_until[feed] = before
+        self.compacted_until[feed] = before
         for key, one in self.counters.items():
             if self.feed_of[key] != feed:
                 continue
@@ -247,14 +250,16 @@ def other_key(key):
 
 
 class Histories(RuleBasedStateMachine):
-    def compare(self, shown, truth):
-        """For the table of attacks."""
+    """What the decision and the whole ledger are held to alike."""
+
+    what: str
+    attack: Any
+    ledger: Any
+    book: Any
 
     @initialize(limit=some.integers(0, 6))
     def begin(self, limit):
-        self.folder = tempfile.TemporaryDirectory(prefix="ledger-", dir=MEMORY)
-        self.path = Path(self.folder.name) / "usage.db"
-        self.killed = Path(self.folder.name) / "killed.db"
+        self.attack.tried(self.what)
         self.clock = Clock(START + 60 * DAY + 0.5)
         self.model = Model(limit)
         self.seen = {}
@@ -262,22 +267,8 @@ class Histories(RuleBasedStateMachine):
         self.open()
 
     def open(self):
-        self.ledger = self._open(self.path)
-        self.book = self._book(self.ledger)
-
-    def _open(self, path):
-        ledger = Ledger.open(path, clock=self.clock, hold_seconds=HOLD_SECONDS)
-        ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug
-        return ledger
-
-    def _book(self, ledger):
-        return ledger.book(
-            "livepeer",
-            "studio",
-            feeds=FEEDS,
-            stream_limit=self.model.limit,
-            reappears_after=REAPPEARS_AFTER,
-        )
+        """Make `ledger` and `book`."""
+        raise NotImplementedError
 
     def contents(self):
         return contents(self.book, self.clock())
@@ -302,61 +293,20 @@ class Histories(RuleBasedStateMachine):
         assert not recorded.changed
         assert values == {key: (one.truth, one.exposed) for key, one in self.series().items()}
 
-    @rule(poll=polls(), statement=some.integers(1, 30))
-    def fail_while_recording(self, poll, statement):
-        before = self.contents()
-        poll = Poll(at=int(self.clock()), **poll)
-        with failing(self.ledger, statement=statement, copy_to=self.killed) as disk:
-            try:
-                self.ledger.record(self.book, poll)
-            except LedgerWriteError:
-                assert disk.failed
-        if not disk.failed:
-            self.last = poll
-            self.model.record(poll, self.clock())
-            return
-        assert self.contents() == before
-        self.compare_with_disk(self.killed, before)
-
-    @rule(
-        feed=some.sampled_from(FEEDS),
-        days=some.integers(0, 62),
-        statement=some.sampled_from((0, 0, 1, 2, 3, 4, 5)),
-    )
-    def fold(self, feed, days, statement):
+    @rule(feed=some.sampled_from(FEEDS), days=some.integers(0, 62))
+    def compact(self, feed, days):
         before = START + days * DAY + 3 * HOUR
-        # What fills a gap is yet to be counted, so nothing is folded from its beginning on.
+        # What fills a gap is yet to be counted, so nothing is compacted from its beginning on.
         before = min([before, *(gap.start for gap in self.book.feeds[feed].gaps)])
         held = {key: (one.truth, one.exposed) for key, one in self.series().items()}
-        with failing(self.ledger, statement=statement) as disk:
-            try:
-                self.ledger.fold(self.book, feed, before)
-            except LedgerWriteError:
-                assert disk.failed
-        if not disk.failed:
-            self.model.fold(feed, before)
+        if self.try_to_compact(feed, before):
+            self.model.compact(feed, before)
         assert held == {key: (one.truth, one.exposed) for key, one in self.series().items()}
 
-    @rule()
-    def be_killed(self):
-        copy_ledger(self.path, self.killed)
-        self.compare_with_disk(self.killed, self.contents())
-
-    @rule(limit=some.integers(0, 8))
-    def restart(self, limit):
-        before = self.contents()
-        self.ledger.close()
-        self.model.limit = limit
-        self.model.restart(self.clock())
-        self.open()
-        assert self.contents() == before
-
-    def compare_with_disk(self, path, expected):
-        ledger = self._open(path)
-        try:
-            assert contents(self._book(ledger), self.clock()) == expected
-        finally:
-            ledger.close()
+    def try_to_compact(self, feed, before):
+        """Returns whether that was done."""
+        self.ledger.compact(self.book, feed, before)
+        return True
 
     def series(self):
         return {
@@ -373,7 +323,7 @@ class Histories(RuleBasedStateMachine):
         series = self.series()
         assert series.keys() == self.model.counters.keys()
         for key, one in series.items():
-            self.compare(one.truth, self.model.truth(key))
+            self.attack.compared(one.truth, self.model.truth(key))
             assert one.truth == self.model.truth(key), key
             assert one.exposed == self.model.counters[key].exposed, key
             assert (one.into is not None) == self.model.counters[key].folded
@@ -420,6 +370,113 @@ class Histories(RuleBasedStateMachine):
             assert counts == sorted(counts)
             assert counts[-1] <= value[path, "+Inf"] == value[path, "count"]
 
+
+class Decisions(Histories):
+    """The decision alone, on dictionaries."""
+
+    what = "histories of the decision: any order, lateness, revision, restart"
+
+    def open(self):
+        self.ledger = Holder(self.clock, FEEDS)
+        self.book = self.ledger.book(self.model.limit)
+
+    @rule(limit=some.integers(0, 8))
+    def restart(self, limit):
+        self.model.limit = limit
+        self.model.restart(self.clock())
+        self.book = self.ledger.reopened(self.book, limit, reappears_after=REAPPEARS_AFTER)
+
+    @invariant()
+    def no_bucket_lies_under_a_wider_one(self):
+        """Of one series; what stood there before was taken back."""
+        if not hasattr(self, "book"):
+            return
+        for buckets in self.ledger.buckets.values():
+            for wide, amounts in buckets.items():
+                for narrow in buckets:
+                    if wide[1] != LIFETIME_WIDTH and covers(wide, narrow):
+                        assert not amounts.keys() & buckets[narrow].keys()
+
+
+class Ledgers(Histories):
+    """The whole ledger, on a disk that fails."""
+
+    what = "histories of the ledger: any order, lateness, crash, restart, compaction"
+
+    def open(self):
+        if not hasattr(self, "folder"):
+            self.folder = tempfile.TemporaryDirectory(prefix="ledger-", dir=MEMORY)
+            self.path = Path(self.folder.name) / "usage.db"
+            self.killed = Path(self.folder.name) / "killed.db"
+        self.ledger = self._open(self.path)
+        self.book = self._book(self.ledger)
+
+    def _open(self, path):
+        ledger = Ledger.open(path, clock=self.clock, hold_seconds=HOLD_SECONDS)
+        ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug
+        return ledger
+
+    def _book(self, ledger):
+        return ledger.book(
+            "livepeer",
+            "studio",
+            feeds=FEEDS,
+            stream_limit=self.model.limit,
+            reappears_after=REAPPEARS_AFTER,
+        )
+
+    @rule(poll=polls(), statement=some.integers(1, 30))
+    def fail_while_recording(self, poll, statement):
+        before = self.contents()
+        poll = Poll(at=int(self.clock()), **poll)
+        with failing(self.ledger, statement=statement, copy_to=self.killed) as disk:
+            try:
+                self.ledger.record(self.book, poll)
+            except LedgerWriteError:
+                assert disk.failed
+        if not disk.failed:
+            self.last = poll
+            self.model.record(poll, self.clock())
+            return
+        assert self.contents() == before
+        self.compare_with_disk(self.killed, before)
+
+    @rule()
+    def be_killed(self):
+        copy_ledger(self.path, self.killed)
+        self.compare_with_disk(self.killed, self.contents())
+
+    @rule(limit=some.integers(0, 8))
+    def restart(self, limit):
+        before = self.contents()
+        self.ledger.close()
+        self.model.limit = limit
+        self.model.restart(self.clock())
+        self.open()
+        assert self.contents() == before
+
+    def compare_with_disk(self, path, expected):
+        ledger = self._open(path)
+        try:
+            assert contents(self._book(ledger), self.clock()) == expected
+        finally:
+            ledger.close()
+
+    @rule(statement=some.integers(1, 5))
+    def let_the_next_compaction_fail(self, statement):
+        self.failing_statement = statement
+
+    failing_statement = 0
+
+    def try_to_compact(self, feed, before):
+        statement, self.failing_statement = self.failing_statement, 0
+        with failing(self.ledger, statement=statement) as disk:
+            try:
+                self.ledger.compact(self.book, feed, before)
+            except LedgerWriteError:
+                assert disk.failed
+        return not disk.failed
+
     def teardown(self):
         if hasattr(self, "ledger"):
             self.ledger.close()
@@ -429,17 +486,9 @@ class Histories(RuleBasedStateMachine):
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-def count_exactly(attack, *, histories, steps):
-    class Counted(Histories):
-        def __init__(self):
-            super().__init__()
-            attack.tried("histories of the ledger: any order, lateness, crash, restart, folding")
-
-        def compare(self, shown, truth):
-            attack.compared(shown, truth)
-
+def count_exactly(machine, attack, *, histories, steps):
     run_state_machine_as_test(
-        Counted,
+        type(machine.__name__, (machine,), {"attack": attack}),
         settings=settings(
             max_examples=histories,
             stateful_step_count=steps,
@@ -450,12 +499,57 @@ def count_exactly(attack, *, histories, steps):
 
 
 @pytest.mark.timeout(900)  # seconds on an idle machine, minutes on one that does much else
-def test_every_history_is_counted_exactly(attack):
-    count_exactly(attack, histories=100, steps=20)
+@pytest.mark.parametrize("machine", [Decisions, Ledgers])
+def test_every_history_is_counted_exactly(attack, machine):
+    count_exactly(machine, attack, histories=100, steps=20)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
-def test_ten_thousand_histories_are_counted_exactly(attack):
+@pytest.mark.parametrize("machine", [Decisions, Ledgers])
+def test_ten_thousand_histories_are_counted_exactly(attack, machine):
     for _ in range(10):  # Hypothesis remembers what it tried, all at once in two gigabytes
-        count_exactly(attack, histories=1_000, steps=30)
+        count_exactly(machine, attack, histories=1_000, steps=30)
+
+
+words = some.dictionaries(some.sampled_from(BUCKETS), some.integers(0, 2**40), min_size=1)
+
+
+@some.composite
+def tellings(draw):
+    """The newest word on some buckets, and polls that end with it, in any order and often."""
+    newest = draw(words)
+    earlier = some.tuples(some.sampled_from(sorted(newest)), some.integers(0, 2**40))
+    told = draw(some.lists(earlier, max_size=20))
+    told += draw(some.permutations(sorted(newest.items())))
+    told += draw(some.lists(some.sampled_from(sorted(newest.items())), max_size=5))
+    polls = []
+    while told:
+        size = draw(some.integers(1, len(told)))
+        polls.append(told[:size])
+        told = told[size:]
+    return newest, polls
+
+
+@settings(deadline=None, suppress_health_check=QUIET)
+@given(tellings(), some.booleans())
+def test_only_the_newest_word_on_each_bucket_counts(telling, restarts):
+    """Whatever was said before it, in whatever order and in however many polls."""
+    newest, polls = telling
+    clock = Clock(START + 60 * DAY)
+    holder = Holder(clock, FEEDS)
+    book = holder.book(10)
+    shown = 0
+    for told in polls:
+        usage = [
+            Usage(measures.DELIVERED_BYTES, ("live",), start, width, amount)
+            for (start, width), amount in told
+        ]
+        holder.record(book, Poll(feed="one", at=int(clock()), usage=usage))
+        one = book.series[measures.DELIVERED_BYTES]["live",]
+        assert one.exposed == max(shown, one.truth), "it does not fall, nor run ahead"
+        shown = one.exposed
+        clock.now += 900
+        if restarts:
+            book = holder.reopened(book, 10, reappears_after=REAPPEARS_AFTER)
+    assert book.series[measures.DELIVERED_BYTES]["live",].truth == truth(newest)

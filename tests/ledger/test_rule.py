@@ -5,8 +5,9 @@ import calendar
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from exporter.ledger.rule import covers, expose, truth
+from exporter.ledger.decision import covers, expose
 from exporter.model import DAY, HOUR, Step
+from tests.ledger.model import truth
 
 START = 1_704_067_200  # 2024-01-01
 

@@ -51,7 +51,7 @@ def test_hours_that_a_settled_day_takes_the_place_of_are_told(notebook):
 def test_what_is_folded_into_the_totals_is_not_told(notebook):
     """Nothing has changed then."""
     notebook.poll(delivered(1, 5), at=80)
-    assert notebook.ledger.fold(notebook.book, "account", BEGAN + DAY) == 1
+    assert notebook.ledger.compact(notebook.book, "account", BEGAN + DAY) == 1
     assert notebook.poll(delivered(79, 1), at=81) == []
 
 
@@ -63,7 +63,7 @@ async def test_the_page_and_the_log_say_that_a_settled_bucket_changed(tmp_path, 
     async with world.running() as exporter:
         assert await world.poll()
         assert world.value(name, **labels) == 0
-        with exporter._ledger.transaction() as connection:
+        with exporter._ledger._transaction() as connection:
             connection.execute(
                 "UPDATE bucket SET amount = amount + 1 WHERE (feed, start, width, series) IN"
                 " (SELECT feed, start, width, series FROM bucket WHERE feed ="

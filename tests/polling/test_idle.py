@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil
 
 import pytest
@@ -75,16 +76,16 @@ def test_every_idle_stream_has_its_turn_within_an_hour_of_polls(skipped):
         found = streams(NAMES, state, book({}), now=now)
         due = found.idle[: found.due]
         counts.append(len(due))
+        asked = dict(state.streams)
         for name in NAMES:
             waited = now - asked_at[name]
             assert waited <= HOUR or name in due
             if name in due:
                 asked_at[name] = now
             elif state.streams[name] is None:
-                state.streams[name] = state.polled_at
-        for name in due:
-            state.streams[name] = None
-        state.polled_at = now
+                asked[name] = state.polled_at
+        asked |= dict.fromkeys(due)
+        state = replace(state, streams=asked, polled_at=now)
     if not skipped:
         assert set(counts) == {250}, "evenly spread"
 

@@ -17,7 +17,6 @@ from exporter.model.measures import (
     STREAM_DELIVERED_BYTES,
     VIEWING_SECONDS,
 )
-from exporter.polling import month_to_date
 from exporter.polling.month_to_date import MonthToDate
 from tests.history.ledgers import BEGAN, Notebook, hour
 
@@ -73,7 +72,7 @@ def test_it_says_from_when_on_it_is_complete(notebook):
     notebook.poll([(DELIVERED_BYTES, ("live",), 1, 5)], at=2)
     assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == BEGAN
     notebook.poll([(DELIVERED_BYTES, ("live",), 24 * 5, 5)], at=24 * 6)
-    notebook.ledger.fold(notebook.book, "account", APRIL + 3 * DAY)
+    notebook.ledger.compact(notebook.book, "account", APRIL + 3 * DAY)
     assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == APRIL + 3 * DAY
 
 
@@ -98,9 +97,9 @@ def test_buckets_of_every_width_are_found_by_their_key(notebook):
     notebook.poll([(DELIVERED_BYTES, ("live",), may, 100)], at=24 * 63, width=31 * DAY)
     (series,) = notebook.book.shown(DELIVERED_BYTES)
     feed = notebook.book.feeds["account"].id
-    with notebook.ledger.transaction() as connection:
+    with notebook.ledger.read() as reader:
         found = [
-            month_to_date.amount(connection, feed=feed, series=series.id, window=window)
+            reader.amount(feed=feed, series=series.id, window=window)
             for window in (
                 Window(APRIL, hour(may)),
                 Window(hour(may), hour(may + 24 * 31)),

@@ -22,7 +22,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # `polled_at` is the cursor: the newest successful poll. `revisited_at`: when the long
         # look back was last taken. `resume`: the earliest instant to ask for again. `coarse_until`:
         # up to where buckets of more than one width may lie over each other. `folded_until`:
-        # buckets before it are part of the truth for good.
+        # buckets before it are compacted, part of the truth for good.
         """CREATE TABLE feed (
             id INTEGER PRIMARY KEY,
             account INTEGER NOT NULL REFERENCES account (id),
@@ -52,7 +52,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             folded INTEGER NOT NULL DEFAULT 0
         )""",
         "CREATE INDEX series_of_feed ON series (feed)",
-        # Clustered by time within a feed: a poll reads and writes neighbouring pages, folding
+        # Clustered by time within a feed: a poll reads and writes neighbouring pages, compacting
         # deletes from one end, and pages fill up, because hours come in order.
         """CREATE TABLE bucket (
             feed INTEGER NOT NULL,
@@ -82,8 +82,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             folded INTEGER,
             PRIMARY KEY (account, name)
         ) WITHOUT ROWID""",
-        # Names that a feed has asked for. `began` is as for the feed. `left_at` is when one fell out of the feed's step, NULL
-        # while it is in step.
+        # Names that a feed has asked for. `began` is as for the feed. `left_at` is when one fell
+        # out of the feed's step, NULL while it is in step.
         """CREATE TABLE feed_stream (
             feed INTEGER NOT NULL,
             name TEXT NOT NULL,
@@ -123,7 +123,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             VALUES (NEW.feed, NEW.start, NEW.width, NEW.series, OLD.amount)
             ON CONFLICT DO UPDATE SET reported = 0;
         END""",
-        # Buckets go when they are folded, which changes nothing, or when a wider one supersedes
+        # Buckets go when they are compacted, which changes nothing, or when a wider one supersedes
         # them, which happens around gaps only: at most a month's step before one.
         """CREATE TRIGGER settled_superseded AFTER DELETE ON bucket
         WHEN OLD.start + 2678400 > (SELECT min("from") FROM gap WHERE feed = OLD.feed)

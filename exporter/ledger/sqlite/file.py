@@ -7,7 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from exporter.ledger.schema import check_identity, migrate
+from exporter.ledger.sqlite.schema import check_identity, migrate
 from exporter.model.errors import LedgerError
 
 DAMAGED = "it is damaged; it is left as it is: restore a backup, or move it away to start afresh"

@@ -1,37 +1,42 @@
-"""The ledger's file: opened once, written by one poll of one feed at a time."""
+"""The ledger's contract on one SQLite file: opened once, written by one poll of one feed at a time."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from exporter.ledger.book import LABEL_LIMIT, Book
-from exporter.ledger.cursors import advance, leave, see, without
-from exporter.ledger.describing import describe, load_descriptions
-from exporter.ledger.file import DAMAGED, connect, locked, why
-from exporter.ledger.loading import load_feed, load_series
-from exporter.ledger.poll import Poll, Recorded
-from exporter.ledger.recording import Recording
-from exporter.model import DAY, HOUR, Measure, Step, Window
+from exporter.ledger.book import LABEL_LIMIT, Book, Labels
+from exporter.ledger.decision import apply, decide
+from exporter.ledger.decision.cursors import compacted, given_up, reappeared
+from exporter.ledger.poll import EVENT_MEMORY_SECONDS, Poll, Recorded
+from exporter.ledger.settling import Revised
+from exporter.ledger.sqlite.file import DAMAGED, connect, locked, why
+from exporter.ledger.sqlite.loading import (
+    load_descriptions,
+    load_feed,
+    load_series,
+    load_streams,
+)
+from exporter.ledger.sqlite.reader import SqliteReader
+from exporter.ledger.sqlite.settling import pushed, settle
+from exporter.ledger.sqlite.touched import touched
+from exporter.ledger.sqlite.writing import write, write_feed
+from exporter.model import HOUR, Measure, Window
 from exporter.model.errors import LedgerError, LedgerWriteError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-EVENT_MEMORY_SECONDS = 93 * DAY
-"""How long a finished job's id is remembered; vendors list jobs for 31 days."""
 
 
 @dataclass(slots=True)
-class Ledger:
-    """The open file. All methods but `open` run on one thread at a time."""
+class SqliteLedger:
+    """`exporter.ledger.contract.Ledger` on an open file, `path`.
+
+    `clock` gives the time in Unix seconds.
+    """
 
     path: Path
     clock: Callable[[], float]
@@ -41,7 +46,7 @@ class Ledger:
     _next_series: int = 1
 
     @classmethod
-    def open(cls, path: Path, *, clock: Callable[[], float], hold_seconds: float) -> Ledger:
+    def open(cls, path: Path, *, clock: Callable[[], float], hold_seconds: float) -> SqliteLedger:
         """Open the ledger at `path`, made when missing and brought to the newest version.
 
         Raises LedgerError, saying what to do, when that cannot be done or another process
@@ -106,18 +111,16 @@ class Ledger:
                 (provider, account),
             ).fetchone()
             book = Book(identity, provider, account, stream_limit, label_limit, listed_at=listed_at)
+            now = self.clock()
             for name in feeds:
                 connection.execute(
                     "INSERT OR IGNORE INTO feed (account, name) VALUES (?, ?)", (identity, name)
                 )
-                book.feeds[name] = load_feed(connection, identity, name)
-            for name, seen_at, folded in connection.execute(
-                "SELECT name, seen_at, folded FROM stream WHERE account = ?", (identity,)
-            ):
-                if folded is not None:
-                    (book.folded if folded else book.admitted).add(name)
-                if seen_at is not None:
-                    book.streams[name] = seen_at
+                feed = load_feed(connection, identity, name)
+                book.feeds[name] = reappeared(
+                    feed, now=now, after=reappears_after, until=now + self.hold_seconds
+                )
+            load_streams(connection, book)
             for name in dict.fromkeys(first_streams):
                 if name not in book.folded and len(book.admitted) < stream_limit:
                     book.admitted.add(name)
@@ -126,74 +129,40 @@ class Ledger:
                         " ON CONFLICT DO UPDATE SET folded = 0",
                         (identity, name),
                     )
-            load_series(connection, book, now=self.clock(), path=self.path)
+            load_series(connection, book, now=now, path=self.path)
             load_descriptions(connection, book)
-        now = self.clock()
-        if reappears_after is not None:
-            for feed in book.feeds.values():
-                if feed.polled_at is not None and now - feed.polled_at > reappears_after:
-                    feed.reappeared_until = now + self.hold_seconds
         return book
 
     def record(self, book: Book, poll: Poll) -> Recorded:
-        """Write one poll, and only then let `book` know of it.
-
-        Raises LedgerWriteError when it could not be written; then nothing has changed, and the
-        next poll asks for the same again.
-        """
-        feed = book.feeds[poll.feed]
-        recording = Recording(
-            connection=self._connection,
-            book=book,
-            feed=feed,
-            first_id=self._next_series,
-            now=self.clock(),
-            hold_seconds=self.hold_seconds,
-            late_before=(feed.polled_at or 0) if poll.advances else feed.gaps_seen,
-            baseline=feed.polled_at is None,
-            baseline_streams=poll.baseline_streams,
-        )
-        try:
-            with self._transaction() as connection:
-                recording.admit(poll.named)
-                recording.add(poll.usage)
-                recording.happen(poll.events, since=poll.at - EVENT_MEMORY_SECONDS)
-                recording.write()
-                state = advance(connection, feed, poll)
-                seen = see(connection, book, poll)
-                described = describe(connection, book, feed, poll)
-        except BaseException:
-            recording.undo()
-            raise
-        recording.apply()
-        for name, value in state.items():
-            setattr(feed, name, value)
-        book.streams.update(seen)
-        if poll.listed:
-            book.listed_at = poll.at
-        for measure, things in described.items():
-            book.described.setdefault((feed.name, measure), {}).update(things)
-        self._next_series = recording.next_id
-        changed = frozenset((*recording.changed, *described))
-        return Recorded(changed, recording.corrections, recording.late)
+        """Read what the poll touches, decide what it changes, write that: one transaction."""
+        with self._transaction() as connection:
+            changes = decide(
+                book,
+                poll,
+                touched(connection, book, poll, next_series=self._next_series),
+                now=self.clock(),
+                hold_seconds=self.hold_seconds,
+            )
+            write(connection, book, changes)
+        apply(changes, book)
+        self._next_series = changes.next_series
+        return changes.recorded
 
     def hours(
         self, book: Book, feed_name: str, measures: Iterable[Measure], window: Window
-    ) -> dict[tuple[Measure, tuple[str, ...], int], int]:
+    ) -> dict[tuple[Measure, Labels, int], int]:
         """The amounts of a feed's hours within `window`, by measure, labels and start."""
         series = {
             one.id: (one.measure, one.labels)
             for measure in measures
             for one in book.series.get(measure, {}).values()
         }
-        try:
-            rows = self._connection.execute(
+        with self._transaction("BEGIN") as connection:
+            rows = connection.execute(
                 "SELECT series, start, amount FROM bucket"
                 " WHERE feed = ? AND start >= ? AND start < ? AND width = ?",
                 (book.feeds[feed_name].id, window.start, window.end, HOUR),
             ).fetchall()
-        except sqlite3.Error as error:
-            raise LedgerWriteError(f"ledger {self.path}: {why(error)}") from error
         return {
             (*series[identity], start): amount
             for identity, start, amount in rows
@@ -202,48 +171,54 @@ class Ledger:
 
     def give_up(self, book: Book, feed_name: str, lost: Window) -> None:
         """Strike `lost` off the feed's gaps: no vendor has it any more."""
-        feed = book.feeds[feed_name]
+        before = book.feeds[feed_name]
+        after = given_up(before, lost)
         with self._transaction() as connection:
-            gaps = leave(connection, feed, without(feed.gaps, lost))
-        feed.gaps = gaps
+            write_feed(connection, before, after)
+        book.feeds[feed_name] = after
 
-    def fold(self, book: Book, feed_name: str, before: int) -> int:
-        """Fold buckets that end at or before `before` into the totals; returns how many.
-
-        They are history no more, and later reports about that time are ignored. Totals stay. Nothing
-        from the beginning of a gap on is folded: what fills it is yet to be counted.
-        """
+    def compact(self, book: Book, feed_name: str, before: int) -> int:
+        """Delete buckets that end by `before`, which stay in the totals; returns how many."""
         feed = book.feeds[feed_name]
-        before = Step.DAY.floor(min([before, *(gap.start for gap in feed.gaps)]))
-        if before <= feed.folded_until:
+        after = compacted(feed, before)
+        if after is None:
             return 0
+        until = after.compacted_until
         with self._transaction() as connection:
             deleted = connection.execute(
                 "DELETE FROM bucket WHERE feed = ? AND start < ? AND start + width <= ?",
-                (feed.id, before, before),
+                (feed.id, until, until),
             ).rowcount
-            connection.execute("UPDATE feed SET folded_until = ? WHERE id = ?", (before, feed.id))
+            write_feed(connection, feed, after)
             connection.execute(
                 "DELETE FROM event WHERE feed = ? AND since < ?",
                 (feed.id, int(self.clock()) - EVENT_MEMORY_SECONDS),
             )
-        feed.folded_until = before
+        book.feeds[feed_name] = after
         return deleted
 
-    # Writing.
+    def settle(self, book: Book, settling: Mapping[str, int]) -> list[Revised]:
+        """Note which buckets are final now; returns which have been revised since the last call."""
+        with self._transaction() as connection:
+            return settle(connection, book, settling)
 
-    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        """One transaction for those who add to the ledger: the history.
-
-        Raises LedgerWriteError when it could not be written; then nothing has changed.
-        """
-        return self._transaction()
+    def pushed(self, feed: int, until: int, late: Sequence[tuple[int, int, int]]) -> None:
+        """Note that buckets that end by `until`, and these late ones, were pushed."""
+        with self._transaction() as connection:
+            pushed(connection, feed, until, late)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[SqliteReader]:
+        """A reader of one state of the file; the write-ahead log lets it wait for nobody."""
+        with self._transaction("BEGIN") as connection:
+            yield SqliteReader(connection)
+
+    @contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """One transaction, committed unless the block raises; SQLite's errors in words."""
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(begin)
             try:
                 yield connection
                 connection.execute("COMMIT")

@@ -1,0 +1,143 @@
+"""The decision: from what the ledger has and what the vendor said to what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from exporter.ledger.book import Book, FeedState, Series
+from exporter.ledger.decision.amounts import Amounts, uncounted
+from exporter.ledger.decision.changes import Changes, Held
+from exporter.ledger.decision.cursors import advanced, described, in_step, seen, unended
+from exporter.ledger.decision.newcomers import Newcomers
+from exporter.ledger.decision.rule import Bucket, expose, widths
+from exporter.ledger.poll import Poll
+from exporter.model import LIFETIME_WIDTH, Usage
+
+
+def decide(book: Book, poll: Poll, held: Held, *, now: float, hold_seconds: float) -> Changes:
+    """What the poll changes. Pure: neither the Book nor any of its series is changed.
+
+    `now` is in Unix seconds. Raises ValueError for a row with a wrong number of labels.
+    """
+    feed = book.feeds[poll.feed]
+    newcomers = Newcomers(
+        book,
+        held,
+        at=now,
+        hold_until=now + hold_seconds,
+        known_past=feed.polled_at is None,
+        known_streams=poll.baseline_streams,
+    )
+    for stream in poll.named:
+        newcomers.admit(stream)
+    amounts = Amounts(
+        feed,
+        held,
+        newcomers,
+        late_before=(feed.polled_at or 0) if poll.advances else feed.gaps_seen,
+    )
+    rows = _by_bucket(book, feed, poll.usage, newcomers)
+    events = uncounted(poll, held.events)
+    amounts.report(rows)
+    amounts.happen(events.values())
+    totals = _totals(amounts.growth)
+    holds = newcomers.holds | _reappearing(book, feed, totals, newcomers.first_id, now)
+
+    unfinished = unended(poll, held.unfinished)
+    finest, coarse_until = widths(feed, rows, held.wider_until)
+    after = advanced(feed, poll, unfinished)
+    after = replace(after, finest=finest, coarse_until=coarse_until)
+    after, cursors = in_step(feed, after, poll)
+    news = described(book, poll)
+    return Changes(
+        at=now,
+        feed=after,
+        stored=amounts.stored,
+        superseded=amounts.superseded,
+        created=newcomers.created,
+        brought_back=newcomers.brought_back,
+        totals=totals,
+        holds=holds,
+        streams=newcomers.streams,
+        combinations=newcomers.combinations,
+        counted={event.id: event.since for event in events.values()},
+        unfinished={k: v for k, v in unfinished.items() if k not in held.unfinished},
+        ended=held.unfinished.keys() - unfinished.keys(),
+        cursors=cursors,
+        seen=seen(book, poll),
+        listed_at=poll.at if poll.listed else None,
+        described=news,
+        changed={
+            *news,
+            *(one.measure for one in newcomers.created),
+            *(one.measure for one in newcomers.brought_back),
+            *(one.measure for one, (_, exposed) in totals.items() if exposed != one.exposed),
+        },
+        corrections=amounts.corrections,
+        late=amounts.late,
+        next_series=newcomers.next_id,
+    )
+
+
+def _by_bucket(
+    book: Book, feed: FeedState, usage: Iterable[Usage], newcomers: Newcomers
+) -> dict[Bucket, dict[Series, int]]:
+    """The rows that count; of two with the same series and bucket the later one does."""
+    rows: dict[Bucket, dict[Series, int]] = {}
+    index = book.series
+    compacted_until = feed.compacted_until
+    start = width = -1
+    bucket: dict[Series, int] | None = None
+    for row in usage:
+        if row.start != start or row.width != width:
+            start, width = row.start, row.width
+            bucket = None
+            if start >= compacted_until or width == LIFETIME_WIDTH:
+                bucket = rows.setdefault((start, width), {})
+        if bucket is None:
+            continue
+        series = None
+        named = index.get(row.measure)
+        if named is not None:
+            series = named.get(row.labels)
+        if series is None:
+            # What a total since ever first comes to is the past: its growth is not known.
+            series = newcomers.series(row.measure, row.labels, held=width != LIFETIME_WIDTH)
+        bucket[series] = row.amount
+    return rows
+
+
+def _totals(growth: dict[Series, int]) -> dict[Series, tuple[int, int]]:
+    """The new (truth, exposed) of every series that changed, and of those that show others."""
+    beyond = [series for series in growth if series.into is not None]
+    if beyond:
+        growth = dict(growth)
+    for series in beyond:
+        if (into := series.into) is not None:
+            growth[into] = growth.get(into, 0) + growth[series]
+    totals: dict[Series, tuple[int, int]] = {}
+    for series, delta in growth.items():
+        truth = series.truth + delta
+        totals[series] = (truth, expose(series.exposed, truth))
+    return totals
+
+
+def _reappearing(
+    book: Book,
+    feed: FeedState,
+    totals: dict[Series, tuple[int, int]],
+    first_id: int,
+    now: float,
+) -> dict[Series, tuple[int, float]]:
+    """Known counters that grow though their feed was not polled for long, at their old totals."""
+    until = feed.reappeared_until
+    if until <= now:
+        return {}
+    return {
+        series: (series.exposed, until)
+        for series, (_, exposed) in totals.items()
+        if exposed != series.exposed
+        and series.id < first_id
+        and book.holds.get(series, (0, now))[1] <= now
+    }
