@@ -12,8 +12,8 @@ from exporter.cli import doctor, inputs
 from exporter.config import Account, Config, durations
 from exporter.model.errors import ConfigError, CredentialError
 from exporter.polling.accounts import authenticator_of
-from exporter.polling.collector import configured_streams, discovery_feed
 from exporter.polling.cost import cost
+from exporter.polling.discovery import configured_streams, discovery_feed
 from exporter.web.toolkit import load as load_web
 
 

@@ -17,7 +17,7 @@ from exporter.model import Feed, Request
 from exporter.model.errors import PollError
 from exporter.polling.accounts import authenticator_of
 from exporter.polling.advice import ADVICE
-from exporter.polling.collector import configured_streams
+from exporter.polling.discovery import configured_streams
 from exporter.polling.planner import questions
 
 SKEW_SECONDS = 5.0

@@ -57,6 +57,10 @@ class Round:
         """The feeds that should not go first in the next round: their own request was rejected."""
         return self._shared.rejected
 
+    async def get(self, request: Request, feed: str) -> bytes:
+        """One answer's body for `feed`, shared with whoever asks the same in this round."""
+        return await self._shared.get(request, feed)
+
     async def fetch(self, feed: Feed, asks: Sequence[Ask]) -> Fetched:
         """Everything that `feed` says to `asks`; the first error, if there is one.
 

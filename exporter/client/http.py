@@ -95,6 +95,7 @@ class VendorClient:
         self._timeout_seconds = timeout_seconds
         self._cadence_seconds = cadence_seconds
         self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
+        self.concurrency = concurrency
         self._slots = asyncio.Semaphore(concurrency)
         self._pacing = (
             None if requests_per_second is None else Pacing(requests_per_second, sleep=sleep)

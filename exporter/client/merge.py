@@ -38,6 +38,11 @@ class Fetched:
     remarks: list[str] = field(default_factory=list)
     requests: int = 0
 
+    @property
+    def descriptions(self) -> list[Level]:
+        """The levels that describe a thing; the ledger keeps the newest of each."""
+        return [level for level in self.levels if level.measure.identity]
+
 
 def summed(usage: Sequence[Usage]) -> dict[Bucket, Usage]:
     """These rows by their bucket; those of the same bucket are one."""

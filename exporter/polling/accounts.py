@@ -1,52 +1,54 @@
-"""Builds one account's parts, which poll it for as long as they run."""
+"""The set of accounts that are polled, each built from the configuration."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-
-import httpx
 
 from exporter.client.http import Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.config import Account, AppCredential, Config
 from exporter.credentials import Watched
 from exporter.exposition import AccountPage
 from exporter.exposition.telemetry import AccountTelemetry
-from exporter.model import ClientCredentials, Request
+from exporter.ledger import Book
+from exporter.model import ClientCredentials, Feed
 from exporter.model.errors import ExporterError
+from exporter.polling.account_log import AccountLog
 from exporter.polling.after_poll import AfterPoll
-from exporter.polling.collector import Collector, configured_streams, discovery_feed
+from exporter.polling.collector import Collector
+from exporter.polling.cost import CostEstimate
+from exporter.polling.discovery import StreamNames, configured_streams, discovery_feed
+from exporter.polling.feed_poller import FeedPoller
+from exporter.polling.gaps import Gaps
 from exporter.polling.reconciliation import Reconciler
-from exporter.polling.recorder import Tools
-from exporter.polling.schedule import offset_seconds
+from exporter.polling.recorder import Recorder
+from exporter.polling.schedule import Ticks, hold_seconds, offset_seconds
+from exporter.polling.shared import Shared
+from exporter.polling.status import AccountStatus
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What all accounts are built with; `large` bounds the large answers read at a time."""
-
-    tools: Tools
-    created_timestamps: bool
-    transport: httpx.AsyncBaseTransport | None
-    large: asyncio.Semaphore
+LONGEST_PAUSE_SECONDS = 60.0
+"""A poll loop that broke off begins anew after a cadence, or after so long."""
 
 
 @dataclass(slots=True)
 class RunningAccount:
-    """One account's parts, and the task that polls it."""
+    """One account's collector and connections, and the task that polls it."""
 
     collector: Collector
     client: VendorClient
+    telemetry: AccountTelemetry
     task: asyncio.Task[None] | None = None
 
-    def start(self, cadence_seconds: float) -> None:
+    def start(self) -> None:
         """Begin to poll."""
-        self.task = asyncio.create_task(self._poll(min(cadence_seconds, 60)))
+        self.task = asyncio.create_task(self._poll())
 
-    async def _poll(self, pause_seconds: float) -> None:
+    async def _poll(self) -> None:
         """Poll for ever: a mistake of ours in one round must not end the others."""
         while True:
             try:
@@ -56,7 +58,9 @@ class RunningAccount:
                     "poll loop broke off; it begins anew",
                     extra={"account": self.collector.account.name},
                 )
-                await asyncio.sleep(pause_seconds)
+                await asyncio.sleep(
+                    min(self.collector.ticks.cadence_seconds, LONGEST_PAUSE_SECONDS)
+                )
 
     async def stop(self) -> None:
         """End polling, in the middle of a poll, too."""
@@ -67,39 +71,171 @@ class RunningAccount:
             await asyncio.wait({task}, timeout=1)
 
     async def close(self) -> None:
-        """End polling, and let go of the connections."""
+        """End polling, and close the connections."""
         await self.stop()
         await self.client.aclose()
 
 
-async def assemble(
+class Accounts:
+    """The accounts of a configuration: created, kept and stopped as it changes.
+
+    `replace` must not be called again before it has returned.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._config: Config | None = None
+        self._running: dict[str, RunningAccount] = {}
+        self._started = False
+
+    @property
+    def running(self) -> tuple[RunningAccount, ...]:
+        """All accounts, in the order of the configuration."""
+        return tuple(self._running.values())
+
+    @property
+    def collectors(self) -> tuple[Collector, ...]:
+        """All accounts' collectors, in the order of the configuration."""
+        return tuple(running.collector for running in self._running.values())
+
+    def start(self) -> None:
+        """Poll, from now on: those that are added later, too."""
+        self._started = True
+        for running in self._running.values():
+            running.start()
+
+    async def stop(self) -> None:
+        """End polling."""
+        self._started = False
+        for running in list(self._running.values()):
+            await running.stop()
+
+    async def close(self) -> None:
+        """End polling, and close all connections."""
+        for name in list(self._running):
+            await self._remove(name)
+
+    async def replace(self, config: Config) -> None:
+        """Poll the accounts of `config`: those that did not change go on, in mid-poll, too.
+
+        When that fails the accounts of the configuration before are polled again, as far as that
+        can be done, and the ExporterError is raised. Credentials are read before anything changes.
+        """
+        authenticators = {account.name: authenticator_of(account) for account in config.accounts}
+        before = self._config
+        try:
+            await self._take_over(config, authenticators)
+        except ExporterError:
+            if before is not None:
+                await self._go_back(before)
+            raise
+
+    async def _take_over(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
+        before = self._config
+        same_for_all = before is not None and (config.polling, config.limits, config.ledger) == (
+            before.polling,
+            before.limits,
+            before.ledger,
+        )
+        wanted = {account.name: account for account in config.accounts}
+        shown = set(self._running)
+        for name, running in list(self._running.items()):
+            if not same_for_all or wanted.get(name) != running.collector.account:
+                await self._remove(name)
+        self._set_config(config)
+        for name, account in wanted.items():
+            if name not in self._running:
+                # One that was on the page a moment ago does not appear anew.
+                appears = before is not None and name not in shown
+                await self._add(account, authenticators[name], config, appears_anew=appears)
+        await self._show(wanted)
+
+    async def _go_back(self, config: Config) -> None:
+        """Poll everything again that `config` names, as far as that can be done."""
+        self._set_config(config)
+        for account in config.accounts:
+            running = self._running.get(account.name)
+            if running is not None and running.collector.account == account:
+                continue
+            with suppress(ExporterError):
+                if running is not None:
+                    await self._remove(account.name)
+                authenticator = authenticator_of(account)
+                await self._add(account, authenticator, config, appears_anew=False)
+        names = [account.name for account in config.accounts]
+        for name in self._running.keys() - set(names):
+            await self._remove(name)
+        await self._show(names)
+
+    def _set_config(self, config: Config) -> None:
+        self._config = config
+        self._shared.ledger.hold_seconds = hold_seconds(config.polling.cadence_seconds)
+
+    async def _add(
+        self, account: Account, authenticator: Authenticator, config: Config, *, appears_anew: bool
+    ) -> None:
+        cadence = config.polling.cadence_seconds
+        reappears_after = 0 if appears_anew else 2 * cadence
+        running = await _build(account, authenticator, config, self._shared, reappears_after)
+        self._running[account.name] = running
+        if self._started:
+            running.start()
+
+    async def _remove(self, name: str) -> None:
+        await self._running.pop(name).close()
+
+    async def _show(self, names: Iterable[str]) -> None:
+        """Publish these accounts, in this order, and no others."""
+        self._running = {name: self._running[name] for name in names if name in self._running}
+        self._shared.telemetry.set_accounts([one.telemetry for one in self.running])
+        self._shared.publisher.set_accounts(
+            [
+                (one.account.provider.name, one.account.name, one.recorder.page)
+                for one in self.collectors
+            ]
+        )
+        await self._shared.publisher.publish()
+
+    # How they stand.
+
+    def status(self) -> tuple[AccountStatus, ...]:
+        """How every account stands."""
+        return tuple(collector.status() for collector in self.collectors)
+
+    def not_polled(self) -> str | None:
+        """The name of an account of the configuration that is not polled since a reload failed."""
+        names = [] if self._config is None else [one.name for one in self._config.accounts]
+        return next((name for name in names if name not in self._running), None)
+
+    def stuck(self) -> str | None:
+        """The name of an account whose poll loop does not move."""
+        now = self._shared.clock()
+        for collector in self.collectors:
+            ticks = collector.ticks
+            if now - ticks.beat > 2 * ticks.cadence_seconds + 300:
+                return collector.account.name
+        return None
+
+    def waiting(self) -> list[str]:
+        """The names of accounts that cannot be shown yet."""
+        return [one.account.name for one in self.collectors if not one.ready]
+
+
+async def _build(
     account: Account,
     authenticator: Authenticator,
     config: Config,
-    parts: Parts,
-    *,
+    shared: Shared,
     reappears_after: float,
 ) -> RunningAccount:
     """The account's parts, which show what the ledger holds of it and do not poll yet.
 
     Counters that were shown longer ago than `reappears_after` seconds appear as if they were new.
     """
-    polling = config.polling
-    tools = parts.tools
-    # An account that a reload changed goes on counting its polls where it was.
-    telemetry = tools.telemetry.account(account.provider.name, account.name)
-    if telemetry is None:
-        telemetry = AccountTelemetry(
-            provider=account.provider.name,
-            account=account.name,
-            feeds=account.feeds,
-            cadence_seconds=polling.cadence_seconds,
-            created_timestamps=parts.created_timestamps,
-        )
-    else:
-        telemetry.polls(account.feeds, cadence_seconds=polling.cadence_seconds)
-    book = await tools.worker.run(
-        tools.ledger.book,
+    polling, clock = config.polling, shared.clock
+    telemetry = _telemetry(account, config, shared)
+    book = await shared.worker.run(
+        shared.ledger.book,
         account.provider.name,
         account.name,
         feeds=account.feeds,
@@ -111,9 +247,9 @@ async def assemble(
     page = AccountPage(
         book,
         level_seconds=2 * polling.cadence_seconds,
-        created_timestamps=parts.created_timestamps,
+        created_timestamps=shared.created_timestamps,
     )
-    await tools.worker.run(page.render_all, tools.clock())
+    await shared.worker.run(page.render_all, clock())
     client = VendorClient(
         account=account.name,
         provider=account.provider,
@@ -123,39 +259,82 @@ async def assemble(
         concurrency=polling.concurrency,
         cadence_seconds=polling.cadence_seconds,
         observe=telemetry,
-        transport=parts.transport,
-        now=tools.clock,
-        large=parts.large,
+        transport=shared.transport,
+        now=clock,
+        large=shared.large_answers,
         requests_per_second=polling.requests_per_second,
     )
-
-    async def get(request: Request, feed: str, deadline: float) -> bytes:
-        return await client.get(request, feed=feed, deadline=deadline)
-
+    account_log = AccountLog(provider=account.provider.name, account=account.name)
+    recorder = Recorder(book=book, page=page, telemetry=telemetry, shared=shared)
     feeds = account.provider.feeds(account.feeds, account.options)
-    collector = Collector(
-        account=account,
-        feeds=feeds,
-        discovery=discovery_feed(account),
-        get=get,
-        book=book,
-        page=page,
-        telemetry=telemetry,
-        tools=tools,
-        polling=polling,
-        delay_seconds=polling.delay_seconds + offset_seconds(account.name, polling.cadence_seconds),
-        retention_seconds=config.ledger.retention_seconds,
-        look_back=AfterPoll(
-            ledger=tools.ledger,
-            book=book,
-            worker=tools.worker,
+    names = _stream_names(account, feeds, book, account_log)
+    pollers = [
+        FeedPoller(
+            feed,
+            names=names,
+            recorder=recorder,
             telemetry=telemetry,
-            clock=tools.clock,
-            settling={feed.name: feed.settling for feed in feeds if feed.resolutions},
-            reconciler=Reconciler(feeds, tools.ledger, book, tools.worker, telemetry),
+            log=account_log,
+            polling=polling,
+            clock=clock,
+        )
+        for feed in feeds
+    ]
+    after_poll = AfterPoll(
+        feeds=pollers,
+        gaps=Gaps(recorder=recorder, log=account_log, clock=clock),
+        recorder=recorder,
+        reconciler=Reconciler(feeds, shared.ledger, book, shared.worker, telemetry),
+        estimate=CostEstimate(
+            [*feeds, *([] if names.discovery is None else [names.discovery])],
+            cadence_seconds=polling.cadence_seconds,
+            delay_seconds=polling.delay_seconds,
         ),
+        retention_seconds=config.ledger.retention_seconds,
+        telemetry=telemetry,
+        account_log=account_log,
+        shared=shared,
     )
-    return RunningAccount(collector, client)
+    offset = offset_seconds(account.name, polling.cadence_seconds)
+    collector = Collector(
+        account,
+        client=client,
+        ticks=Ticks(clock, polling.cadence_seconds, polling.delay_seconds + offset),
+        feeds=pollers,
+        names=names,
+        recorder=recorder,
+        after_poll=after_poll,
+        log=account_log,
+    )
+    return RunningAccount(collector, client, telemetry)
+
+
+def _telemetry(account: Account, config: Config, shared: Shared) -> AccountTelemetry:
+    """The account's own metrics; one that a reload changed goes on counting where it was."""
+    telemetry = shared.telemetry.account(account.provider.name, account.name)
+    cadence = config.polling.cadence_seconds
+    if telemetry is None:
+        return AccountTelemetry(
+            provider=account.provider.name,
+            account=account.name,
+            feeds=account.feeds,
+            cadence_seconds=cadence,
+            created_timestamps=shared.created_timestamps,
+        )
+    telemetry.polls(account.feeds, cadence_seconds=cadence)
+    return telemetry
+
+
+def _stream_names(
+    account: Account, feeds: Iterable[Feed], book: Book, account_log: AccountLog
+) -> StreamNames:
+    return StreamNames(
+        configured=configured_streams(account),
+        discovery=discovery_feed(account),
+        lister=next((feed for feed in feeds if feed.discovers), None),
+        book=book,
+        log=account_log,
+    )
 
 
 def authenticator_of(account: Account) -> Authenticator:

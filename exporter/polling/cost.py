@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.ledger import FeedState
+from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR, Ask, Feed, Request
 from exporter.polling.planner import questions
-from exporter.polling.schedule import cover
+from exporter.polling.windows import cover
 
 _A_MIDNIGHT = 20_000 * DAY
 _MOST_TICKS = 1440
@@ -81,6 +82,32 @@ def estimate(
         more.per_poll + further * (more.per_poll - fewer.per_poll),
         more.per_day + further * (more.per_day - fewer.per_day),
     )
+
+
+class CostEstimate:
+    """What polling an account costs, estimated anew when other streams are known."""
+
+    def __init__(self, feeds: Sequence[Feed], *, cadence_seconds: int, delay_seconds: int) -> None:
+        self._feeds = feeds
+        self._cadence_seconds = cadence_seconds
+        self._delay_seconds = delay_seconds
+        self._streams: int | None = None
+        self.cost: Cost | None = None
+        """None before the first poll is over."""
+
+    async def update(self, streams: int, worker: Worker) -> None:
+        """So many streams are known now."""
+        if streams == self._streams:
+            return
+        self.cost = await worker.run(
+            lambda: estimate(
+                self._feeds,
+                streams=streams,
+                cadence_seconds=self._cadence_seconds,
+                delay_seconds=self._delay_seconds,
+            )
+        )
+        self._streams = streams
 
 
 def _requests(

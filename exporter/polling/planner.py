@@ -8,7 +8,7 @@ from functools import cache
 
 from exporter.ledger import FeedState
 from exporter.model import DAY, Ask, Configured, Feed, Span, Step, Window
-from exporter.polling.schedule import REVISIT_SECONDS, Plan, counted_from, cover, next_piece, plan
+from exporter.polling.windows import REVISIT_SECONDS, Plan, counted_from, cover, next_piece, plan
 
 MAX_HISTORY_SECONDS = 5 * 366 * DAY
 """What `history: max` asks for where the vendor has months and names no limit of its own."""

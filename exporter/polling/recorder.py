@@ -3,133 +3,138 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from exporter.client.merge import Fetched
 from exporter.exposition import AccountPage
-from exporter.exposition.telemetry import AccountTelemetry, Telemetry
-from exporter.ledger import Book, Ledger, Poll
-from exporter.ledger.thread import Worker
+from exporter.exposition.telemetry import AccountTelemetry
+from exporter.ledger import Book, Poll
 from exporter.model import Level, Measure, Window
 from exporter.model.errors import LedgerWriteError
-from exporter.polling.idle import Amounts
 from exporter.polling.planner import backlog_seconds
-
-LONGEST_SLEEP_SECONDS = 30.0
-"""The clock is looked at again after so long: it may have been set, or the machine suspended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What all accounts share."""
-
-    ledger: Ledger
-    worker: Worker
-    telemetry: Telemetry
-    clock: Callable[[], float]
-    publish: Callable[[], Awaitable[None]]
+from exporter.polling.schedule import LONGEST_SLEEP_SECONDS
+from exporter.polling.shared import Shared
+from exporter.polling.streams import Amounts
 
 
-class Keeper:
-    """The ledger's part of one account and its page, kept in step.
+class Recorder:
+    """One account's part of the ledger, and its page, which follows the ledger.
 
-    Whatever writes raises LedgerWriteError when that fails, after it was counted; what is in
-    memory stays as it was.
+    All work on them is done on the ledger's thread. What writes raises LedgerWriteError when that
+    fails, after it was counted; the Book stays as it was then.
     """
 
     def __init__(
-        self, *, book: Book, page: AccountPage, telemetry: AccountTelemetry, tools: Tools
+        self, *, book: Book, page: AccountPage, telemetry: AccountTelemetry, shared: Shared
     ) -> None:
         self.book = book
         self.page = page
         self._telemetry = telemetry
-        self._tools = tools
+        self._shared = shared
         self._due_changed = asyncio.Event()
         self._next_due: float | None = None
         telemetry.series(page.series, len(book.folded))
+        for name, feed in book.feeds.items():
+            telemetry.restored(name, polled_at=feed.polled_at, newest=feed.newest)
 
-    async def record(self, poll: Poll) -> None:
-        """Write a poll down, and render what it changed; `show` publishes it."""
-        tools = self._tools
+    async def record(self, poll: Poll, fetched: Fetched | None = None) -> None:
+        """Write a poll down, render what it changes and the levels of `fetched`, and publish.
+
+        The levels are shown even when the poll could not be written down.
+        """
+        shared, page = self._shared, self.page
 
         def work() -> None:
-            recorded = tools.ledger.record(self.book, poll)
-            self.page.render(recorded.changed, tools.clock())
-            state = self.book.feeds[poll.feed]
-            self._telemetry.recorded(
-                poll.feed,
-                newest=state.newest,
-                corrections=recorded.corrections,
-                late=recorded.late,
-                backlog=backlog_seconds(state),
-            )
+            changed: set[Measure] = set()
+            try:
+                recorded = shared.ledger.record(self.book, poll)
+                changed |= recorded.changed
+                state = self.book.feeds[poll.feed]
+                self._telemetry.recorded(
+                    poll.feed,
+                    newest=state.newest,
+                    corrections=recorded.corrections,
+                    late=recorded.late,
+                    backlog=backlog_seconds(state),
+                )
+            finally:
+                if fetched is not None:
+                    changed |= page.set_levels(poll.feed, fetched.levels, at=float(poll.at))
+                self._render(changed)
 
-        await self._written(work)
-
-    async def hours(self, feed: str, measures: Sequence[Measure], window: Window) -> Amounts:
-        """The ledger's hours of a feed's measures."""
-        tools = self._tools
-        return await tools.worker.run(tools.ledger.hours, self.book, feed, measures, window)
-
-    async def fold(self, feed: str, before: int) -> None:
-        """Fold the feed's buckets that end before that instant into the totals."""
-        await self._written(lambda: self._tools.ledger.compact(self.book, feed, before))
-
-    async def give_up(self, feed: str, window: Window) -> None:
-        """Ask for that part of the feed's gaps no more."""
-        await self._written(lambda: self._tools.ledger.give_up(self.book, feed, window))
-
-    async def _written(self, work: Callable[[], object]) -> None:
         try:
-            await self._tools.worker.run(work)
-        except LedgerWriteError:
-            self._tools.telemetry.ledger_write_failed()
-            raise
-
-    async def show(
-        self, *, feed: str | None = None, fetched: Fetched | None = None, at: float = 0.0
-    ) -> None:
-        """Render the levels that a poll of `feed` brought and whatever is due; publish the page."""
-        tools = self._tools
-
-        def work() -> None:
-            now = tools.clock()
-            changed = set(self.page.due(now))
-            if feed is not None and fetched is not None:
-                changed |= self.page.set_levels(feed, fetched.levels, at=at)
-            self.page.render(changed, now)
-            self._next_due = self.page.next_due()
-            self._telemetry.series(self.page.series, len(self.book.folded))
-
-        await tools.worker.run(work)
-        self._due_changed.set()
-        await tools.publish()
+            await self._written(work)
+        finally:
+            await self._publish()
 
     async def show_levels(self, levels: Sequence[Level]) -> None:
-        """Show these, which follow from the ledger and belong to no feed."""
-        tools = self._tools
+        """Show these, which follow from the ledger and belong to no feed; publish."""
 
         def work() -> None:
-            now = tools.clock()
-            self.page.render(self.page.set_levels("", levels, at=now), now)
+            now = self._shared.clock()
+            self._render(self.page.set_levels("", levels, at=now))
 
-        await tools.worker.run(work)
-        await self.show()
+        await self._shared.worker.run(work)
+        await self._publish()
 
-    async def freshen(self) -> None:
+    async def refresh(self) -> None:
+        """Render what has become due, and publish."""
+        await self._shared.worker.run(self._render, set())
+        await self._publish()
+
+    async def refresh_when_due(self) -> None:
         """For ever, show what changes by itself: levels too old, counters that are held no longer."""
         while True:
             self._due_changed.clear()
             due = self._next_due
-            now = self._tools.clock()
+            now = self._shared.clock()
             if due is not None and due <= now:
-                await self.show()
+                await self.refresh()
                 continue
-            try:
-                async with asyncio.timeout(
-                    LONGEST_SLEEP_SECONDS if due is None else min(due - now, LONGEST_SLEEP_SECONDS)
-                ):
+            wait = LONGEST_SLEEP_SECONDS if due is None else min(due - now, LONGEST_SLEEP_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
                     await self._due_changed.wait()
-            except TimeoutError:
-                continue
+
+    async def hours(self, feed: str, measures: Sequence[Measure], window: Window) -> Amounts:
+        """The ledger's hours of a feed's measures."""
+        shared = self._shared
+        return await shared.worker.run(shared.ledger.hours, self.book, feed, measures, window)
+
+    async def compact(self, feeds: Iterable[str], before: int) -> dict[str, LedgerWriteError]:
+        """Delete buckets that end by `before`, which stay in the totals; returns what failed."""
+        failed: dict[str, LedgerWriteError] = {}
+
+        def work() -> None:
+            for feed in feeds:
+                try:
+                    self._shared.ledger.compact(self.book, feed, before)
+                except LedgerWriteError as error:
+                    self._shared.telemetry.ledger_write_failed()
+                    failed[feed] = error
+
+        await self._shared.worker.run(work)
+        return failed
+
+    async def give_up(self, feed: str, window: Window) -> None:
+        """Ask for that part of the feed's gaps no more."""
+        await self._written(lambda: self._shared.ledger.give_up(self.book, feed, window))
+
+    def _render(self, changed: set[Measure]) -> None:
+        """Render these measures and whatever is due."""
+        now = self._shared.clock()
+        self.page.render(changed | self.page.due(now), now)
+        self._next_due = self.page.next_due()
+        self._telemetry.series(self.page.series, len(self.book.folded))
+
+    async def _written(self, work: Callable[[], object]) -> None:
+        try:
+            await self._shared.worker.run(work)
+        except LedgerWriteError:
+            self._shared.telemetry.ledger_write_failed()
+            raise
+
+    async def _publish(self) -> None:
+        self._due_changed.set()
+        await self._shared.publisher.publish()

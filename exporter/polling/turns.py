@@ -10,8 +10,8 @@ from exporter.client.fetch import Round
 from exporter.client.merge import Fetched, joined
 from exporter.model import Ask, Feed, Measure, Parts, Window
 from exporter.model.errors import InvalidRequestError, NotFoundError
-from exporter.polling.idle import Amounts, Streams, proven_from
 from exporter.polling.planner import Questions
+from exporter.polling.streams import Amounts, Streams, proven_from
 
 MOST_LIVE_PER_IDLE = 20
 """With more streams that live than this for each idle one, asking costs less than the proof."""

@@ -46,7 +46,7 @@ class SocketSimulation(Simulation):
         exporter = await Exporter.open(
             load(self.configuration(), providers.load()), clock=self.clock
         )
-        for running in exporter._running.values():
+        for running in exporter.polling.running:
             running.client._sleep = self._note_wait
         self.exporter = exporter
         try:
@@ -62,6 +62,6 @@ class SocketSimulation(Simulation):
     def allow(self, seconds: float) -> None:
         """From now on one request may take so long."""
         assert self.exporter is not None
-        for running in self.exporter._running.values():
+        for running in self.exporter.polling.running:
             running.client._timeout_seconds = seconds
             running.client._http.timeout = httpx.Timeout(seconds)

@@ -17,8 +17,8 @@ from exporter.cli import logs
 from exporter.client.http import VendorClient
 from exporter.ledger import Ledger
 from exporter.model.errors import LedgerWriteError
+from exporter.polling.account_log import MOST_REMARKS, AccountLog
 from exporter.polling.advice import ADVICE
-from exporter.polling.log import MOST_REMARKS, Journal
 from tests.support.simulation import DAY, HOUR, Simulation
 
 CADENCE = 900
@@ -346,7 +346,7 @@ async def test_a_full_disk_is_told_once_a_feed(
 def test_a_remark_is_made_once_whatever_its_figures(set_up) -> None:
     """Names and numbers change with every answer, the remark does not."""
     log = set_up()
-    journal = Journal(provider="millicast", account="live")
+    journal = AccountLog(provider="millicast", account="live")
     journal.remark("streams", "left out: 3, such as 'a/b'")
     journal.remark("streams", "left out: 14, such as 'c/d'")
     journal.remark("viewers", "left out: 14, such as 'c/d'")
@@ -361,7 +361,7 @@ def test_a_remark_is_made_once_whatever_its_figures(set_up) -> None:
 def test_remarks_come_to_an_end(set_up) -> None:
     """A vendor that words each differently fills neither the log nor the memory."""
     log = set_up()
-    journal = Journal(provider="millicast", account="live")
+    journal = AccountLog(provider="millicast", account="live")
     words = ["".join("ab"[position >> bit & 1] for bit in range(11)) for position in range(2000)]
     for word in words:
         journal.remark("streams", word)
@@ -371,7 +371,7 @@ def test_remarks_come_to_an_end(set_up) -> None:
 def test_a_trouble_beside_the_polls_is_told_until_it_is_over(set_up) -> None:
     """Once while it lasts, however its error is worded, and again when it comes back."""
     log = set_up()
-    journal = Journal(provider="millicast", account="live")
+    journal = AccountLog(provider="millicast", account="live")
     for error in ("attempt 1", "attempt 2"):
         journal.trouble("streams", "gap", "still missing", ValueError(error))
     journal.over("streams", "gap")
@@ -382,7 +382,7 @@ def test_a_trouble_beside_the_polls_is_told_until_it_is_over(set_up) -> None:
 def test_lost_data_says_how_much_and_that_it_is_for_good(set_up) -> None:
     """The one event that nothing mends."""
     log = set_up()
-    Journal(provider="millicast", account="live").lost("streams", 5 * HOUR)
+    AccountLog(provider="millicast", account="live").lost("streams", 5 * HOUR)
     (entry,) = log.entries
     assert entry["level"] == "warn"
     assert entry["hours"] == 5.0

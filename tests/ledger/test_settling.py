@@ -63,7 +63,7 @@ async def test_the_page_and_the_log_say_that_a_settled_bucket_changed(tmp_path, 
     async with world.running() as exporter:
         assert await world.poll()
         assert world.value(name, **labels) == 0
-        with exporter._ledger._transaction() as connection:
+        with exporter.shared.ledger._transaction() as connection:
             connection.execute(
                 "UPDATE bucket SET amount = amount + 1 WHERE (feed, start, width, series) IN"
                 " (SELECT feed, start, width, series FROM bucket WHERE feed ="

@@ -66,10 +66,10 @@ async def test_the_status_has_the_cost_with_the_streams_known_now(tmp_path: Path
         account = collector.account
         exact = cost(
             account.provider.feeds(account.feeds, account.options),
-            streams=tuple(collector._book.streams),
+            streams=tuple(collector.recorder.book.streams),
             cadence_seconds=900,
             delay_seconds=60,
         )
-    assert collector._book.streams
+    assert collector.recorder.book.streams
     assert (after.requests_per_poll, after.requests_per_day) == (exact.per_poll, exact.per_day)
     assert after.cadence_seconds == 900

@@ -6,8 +6,8 @@ import pytest
 
 from exporter.ledger import Book, FeedState
 from exporter.model import DAY, HOUR, Ask, Resolution, Span, Step, Window
-from exporter.polling.idle import stream_names
 from exporter.polling.planner import MAX_DAYS_SECONDS, backlog_seconds, gap_piece, questions
+from exporter.polling.streams import stream_names
 
 NOW = 1_704_067_200 + 40 * DAY + 60  # 2024-02-10 00:01
 LATEST = Window(NOW - 60 - 3 * HOUR, NOW - 60 + HOUR)

@@ -8,16 +8,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as some
 
 from exporter.model import DAY, HOUR, Resolution, Span, Step, Window
-from exporter.polling.schedule import (
-    REVISIT_SECONDS,
-    counted_from,
-    cover,
-    hold_seconds,
-    next_piece,
-    next_tick,
-    offset_seconds,
-    plan,
-)
+from exporter.polling.schedule import hold_seconds, next_tick, offset_seconds
+from exporter.polling.windows import REVISIT_SECONDS, counted_from, cover, next_piece, plan
 
 HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
 DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)

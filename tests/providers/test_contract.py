@@ -41,7 +41,7 @@ from exporter.model.errors import (
     TooLargeError,
 )
 from exporter.model.measures import CATALOGUE
-from exporter.polling.schedule import REVISIT_SECONDS, cover
+from exporter.polling.windows import REVISIT_SECONDS, cover
 from tests.fifth.emulator import Harbour
 from tests.support.comparing import differences
 from tests.support.simulation import ACCOUNTS, HOUR, START, Simulation

@@ -63,7 +63,7 @@ async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
             tmp_path, providers=["millicast", "wowza", "livepeer"], polling={"cadence": "5m"}
         )
         exporter._read_config = lambda: read(changed)
-        whole, calls = exporter._ledger.book, []
+        whole, calls = exporter.shared.ledger.book, []
 
         def book(provider: str, *arguments: Any, **options: Any) -> Book:
             calls.append(provider)
@@ -71,7 +71,7 @@ async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
                 raise LedgerWriteError("the disk is full")
             return whole(provider, *arguments, **options)
 
-        monkeypatch.setattr(type(exporter._ledger), "book", staticmethod(book))
+        monkeypatch.setattr(type(exporter.shared.ledger), "book", staticmethod(book))
         assert "the disk is full" in (await exporter.reload() or "")
         assert "livepeer" in calls
         assert [one.account.name for one in exporter.collectors] == ["live", "vod"]
@@ -106,11 +106,11 @@ async def test_a_poll_ends_before_the_next_tick(tmp_path: Path) -> None:
     simulation = Simulation(tmp_path, providers=["millicast"])
     async with simulation.running() as exporter:
         (collector,) = exporter.collectors
-        delay = collector._delay_seconds
-        simulation.now = simulation.now // 900 * 900 + delay + 0.001
-        assert 900 * 0.9 < collector._time_left() < 900 * 0.96
+        ticks = collector.ticks
+        simulation.now = simulation.now // 900 * 900 + ticks.delay_seconds + 0.001
+        assert 900 * 0.9 < ticks.seconds_for_a_poll() < 900 * 0.96
         simulation.now += 800
-        assert 900 < collector._time_left() < 1000
+        assert 900 < ticks.seconds_for_a_poll() < 1000
 
 
 async def test_retry_after_is_obeyed_by_the_next_poll_too(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_retry_after_is_obeyed_by_the_next_poll_too(tmp_path: Path) -> Non
     simulation = Simulation(tmp_path, providers=["wowza"])
     async with simulation.running() as exporter:
         simulation.faults.set("wowza", "429-absurd")
-        client = exporter._running["vod"].client
+        client = exporter.polling.running[0].client
         loop = asyncio.get_running_loop()
         for _ in range(2):
             with pytest.raises(RateLimitedError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from exporter.model import Request
 from exporter.model.errors import RateLimitedError
 from exporter.polling.allowance import Allowance
 from exporter.polling.collector import Collector
@@ -24,8 +24,8 @@ class Quota:
         assert simulation.exporter is not None
         (self._collector,) = simulation.exporter.collectors
         self._simulation = simulation
-        self._get = self._collector._get
-        self._collector._get = self
+        self._client = self._collector.client
+        self._collector.client = self
         self._used: Counter[float] = Counter()
         self.allowed = allowed
 
@@ -33,12 +33,16 @@ class Quota:
     def collector(self) -> Collector:
         return self._collector
 
-    async def __call__(self, request: Any, feed: str, deadline: float) -> bytes:
+    @property
+    def concurrency(self) -> int:
+        return self._client.concurrency
+
+    async def get(self, request: Request, *, feed: str, deadline: float | None) -> bytes:
         quarter = self._simulation.now // QUARTER
         self._used[quarter] += 1
         if self._used[quarter] > self.allowed:
             raise RateLimitedError("429")
-        return await self._get(request, feed, deadline)
+        return await self._client.get(request, feed=feed, deadline=deadline)
 
 
 def newest(simulation: Simulation) -> float:

@@ -80,7 +80,7 @@ async def test_an_account_that_could_not_be_taken_back_is_a_fault(
         def book(*_: Any, **__: Any) -> None:
             raise LedgerWriteError("the disk is full")
 
-        monkeypatch.setattr(type(exporter._ledger), "book", staticmethod(book))
+        monkeypatch.setattr(type(exporter.shared.ledger), "book", staticmethod(book))
         changed = configured(tmp_path, "millicast", polling={"cadence": "5m"})
         assert "the disk is full" in (await reload(exporter, changed) or "")
         assert "Account live is not polled" in (exporter.healthy() or "")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exporter.emulators.world import World
+from exporter.model import Request
 from exporter.model.errors import PollTimeoutError
 from exporter.polling.collector import Collector
 from tests.support.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
@@ -32,21 +33,26 @@ class SlowVendor:
 
     def __init__(self, collector: Collector, answers: int = ANSWERS) -> None:
         self.answers = answers
-        self._collector = collector
-        self._get = collector._get
+        self.collector = collector
+        self._client = collector.client
         self._left = 0
-        collector._get = self
+        collector.client = self
 
-    async def __call__(self, request: Any, feed: str, deadline: float) -> bytes:
+    @property
+    def concurrency(self) -> int:
+        return self._client.concurrency
+
+    async def get(self, request: Request, *, feed: str, deadline: float | None) -> bytes:
+        assert deadline is not None
         self._left -= 1
         if self._left < 0:
             await asyncio.sleep(deadline - asyncio.get_running_loop().time())
             raise PollTimeoutError("no whole answer in time")
-        return await self._get(request, feed, deadline)
+        return await self._client.get(request, feed=feed, deadline=deadline)
 
     async def poll(self) -> bool:
         self._left = self.answers
-        return await self._collector.poll(patience_seconds=PATIENCE_SECONDS)
+        return await self.collector.poll(patience_seconds=PATIENCE_SECONDS)
 
 
 def slow(simulation: Simulation, answers: int = ANSWERS) -> SlowVendor:
@@ -136,7 +142,7 @@ async def test_pieces_that_take_too_long_become_shorter_until_one_fits(tmp_path:
         outcomes = await poll_until_nothing_is_left(simulation, vendor)
         assert len(outcomes) > 1, "or this vendor is not slow"
         assert all(outcomes)
-        (progress,) = vendor._collector._progress
+        progress = vendor.collector.feeds[0].progress
         assert progress.most_seconds is None, "nothing is left: the next gap is a matter of its own"
         assert not progress.short
         await simulation.settle()

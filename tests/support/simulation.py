@@ -22,7 +22,7 @@ from exporter.emulators.world import World
 from exporter.exposition import Format
 from exporter.model import Feed
 from exporter.model.measures import BY_NAME
-from exporter.polling.collector import discovery_feed
+from exporter.polling.discovery import discovery_feed
 
 HOUR = 3600
 DAY = 24 * HOUR

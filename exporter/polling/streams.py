@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from exporter.ledger import Book, FeedState
 from exporter.model import HOUR, Measure, Usage
-from exporter.polling.schedule import REVISIT_SECONDS
+from exporter.polling.windows import REVISIT_SECONDS
 
 SEEN_AGAIN_SECONDS = 900
 """The ledger's note of when a stream was last listed may lag behind by so much."""

@@ -18,7 +18,7 @@ MOST_REMARKS = 1000
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
 
-class Journal:
+class AccountLog:
     """One account's log lines."""
 
     def __init__(self, *, provider: str, account: str) -> None:

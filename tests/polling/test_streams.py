@@ -9,7 +9,7 @@ import pytest
 
 from exporter.ledger import Book, FeedState
 from exporter.model import HOUR, Usage, measures
-from exporter.polling.idle import divided, proven_from
+from exporter.polling.streams import divided, proven_from
 
 NOW = 1_775_000_000
 CADENCE = 900

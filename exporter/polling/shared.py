@@ -1,0 +1,33 @@
+"""What all accounts share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from exporter.exposition.publisher import Publisher
+from exporter.exposition.telemetry import Telemetry
+from exporter.ledger import Ledger
+from exporter.ledger.thread import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all accounts share; it outlives them.
+
+    `worker` is the ledger's thread: all that reads or changes the ledger, a Book or an AccountPage
+    runs on it. `transport` stands in for the network, None for the network itself.
+    `large_answers` bounds how many large answers are read at a time.
+    """
+
+    ledger: Ledger
+    worker: Worker
+    telemetry: Telemetry
+    publisher: Publisher
+    clock: Callable[[], float]
+    created_timestamps: bool
+    transport: httpx.AsyncBaseTransport | None
+    large_answers: asyncio.Semaphore
