@@ -351,6 +351,28 @@ def test_an_event_counts_once_however_often_it_is_told(ledger, book, clock):
     assert series(book, measures.JOB_QUEUE_SECONDS, ("/x", "sum")).exposed == 1000
 
 
+def test_a_histogram_is_shown_as_it_was_at_one_moment(ledger, book, clock):
+    """Some of its parts are held when the ledger is opened again, and others grow after it."""
+    record(ledger, book, events=(job(1, queued=0),))
+    clock.now += DAY
+    book = open_book(ledger, reappears_after=1800)
+    late = clock.now - HOUR
+    record(ledger, book, events=(job(2, queued=2800, at=late, since=late),))
+    book = open_book(ledger, reappears_after=1800)
+    record(ledger, book, events=(job(3, queued=1900, at=late, since=late),))
+
+    def counts():
+        bounds = [str(float(bound)) for bound in measures.JOB_QUEUE_SECONDS.buckets]
+        return [
+            shown(book, clock(), measures.JOB_QUEUE_SECONDS, ("/x", bound))
+            for bound in (*bounds, "+Inf")
+        ]
+
+    assert counts() == [1] * len(counts())
+    clock.now += HOLD_SECONDS
+    assert counts() == [1, 2, *[3] * (len(counts()) - 2)]
+
+
 def test_an_amount_on_a_bound_lies_within_it(ledger, book):
     record(ledger, book, events=(job(1, queued=1000), job(2, queued=1001)))
     named = book.series[measures.JOB_QUEUE_SECONDS]

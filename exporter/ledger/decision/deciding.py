@@ -130,14 +130,26 @@ def _reappearing(
     first_id: int,
     now: float,
 ) -> dict[Series, tuple[int, float]]:
-    """Known counters that grow though their feed was not polled for long, at their old totals."""
-    until = feed.reappeared_until
-    if until <= now:
-        return {}
-    return {
-        series: (series.exposed, until)
-        for series, (_, exposed) in totals.items()
-        if exposed != series.exposed
-        and series.id < first_id
-        and book.holds.get(series, (0, now))[1] <= now
+    """Known counters that grow though their feed was not polled for long, at their old totals.
+
+    So are the other parts of a histogram of which some are held already: a histogram is shown as
+    it was at one moment, or a bucket would hold more than a wider one.
+    """
+    histograms = {
+        (series.measure, series.labels[:-1]): until
+        for series, (_, until) in book.holds.items()
+        if series.measure.type == "histogram" and until > now
     }
+    reappeared = feed.reappeared_until if feed.reappeared_until > now else 0.0
+    if not reappeared and not histograms:
+        return {}
+    holds: dict[Series, tuple[int, float]] = {}
+    for series, (_, exposed) in totals.items():
+        if exposed == series.exposed or series.id >= first_id:
+            continue
+        if book.holds.get(series, (0, now))[1] > now:
+            continue
+        until = histograms.get((series.measure, series.labels[:-1]), reappeared)
+        if until:
+            holds[series] = (series.exposed, until)
+    return holds
