@@ -14,7 +14,7 @@ _GUIDE: Final = """\
 A provider is one module (or package) in `exporter/providers/` that has a `PROVIDER`. It is found
 by being there: no list names it. It is pure. It says what to ask for and reads what comes back;
 the clock, the network, the ledger and the exposition are not its business, and it knows no other
-provider. The shapes are in `exporter/model.py`: `Provider`, `Feed`, `Request`, `Answer`.
+provider. The shapes are in `exporter/model/`: `Provider`, `Feed`, `Request`, `Answer`.
 
 1. Collect the facts: the vendor's documents, its examples, and where the two disagree.
 2. Choose metrics from `exporter/model/measures.py`. A new one is written there, once.
@@ -25,8 +25,9 @@ provider. The shapes are in `exporter/model.py`: `Provider`, `Feed`, `Request`, 
    - `refused` knows what to ask instead of a request that the vendor refuses, if anything;
    - `resolutions` say in which steps there are buckets and for how long, finest first;
    - `settling` says how long a closed bucket may still change.
-4. Write an emulator of the vendor in `exporter/emulators/`, from the vendor's documents and not
-   from the provider, with a `truth` to hold the counters against.
+4. Write an emulator of the vendor, a package in `exporter/emulators/` with an `EMULATOR`, from the
+   vendor's documents and not from the provider, with a `truth` to hold the counters against. Its
+   `example` says how an account of it is configured: the demo and `emulate` take it from there.
 5. Write `docs/providers/NAME.md`: permissions, feeds and their cost, known limits.
 6. Run `make generate` and `make test ARGS="-k contract"`: `tests/providers/test_contract.py` takes
    every provider through one list of behaviours.

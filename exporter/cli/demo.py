@@ -24,7 +24,6 @@ from exporter.config import load
 from exporter.emulators.app import Emulators
 from exporter.emulators.faults import KINDS, Faults
 from exporter.emulators.faults import parse as parse_fault
-from exporter.emulators.livepeer import Livepeer
 from exporter.emulators.world import World
 from exporter.model.errors import ServeError
 from exporter.web.listen import listen, shown_address
@@ -132,30 +131,20 @@ def configuration(
     """A config.yaml that polls the emulators at `address`."""
     credential = json.dumps(str(folder / "credential"))
     known = providers.load()
-    livepeer = emulated.vendors["livepeer"]
     accounts: list[str] = []
-    for name, path, account, options in (
-        ("millicast", "/millicast", "live", {}),
-        ("dolby_media", "/dolby_media", "processing", {}),
-        ("wowza", "/wowza", "vod", {}),
-        ("livepeer", "/livepeer/api", "studio", _livepeer_options(livepeer)),
-    ):
+    for name, vendor in emulated.vendors.items():
+        example = vendor.example
+        url = f"http://{address}/{name}{example.path}"
         lines = [
-            f"  - name: {account}",
+            f"  - name: {example.account}",
             f"    provider: {name}",
-            f"    url: http://{address}{path}",
+            f"    url: {url}",
+            *([f"    auth_url: {url}"] if example.signs_in else []),
+            *(f"    {key}: {credential}" for key in example.credentials),
         ]
-        if name == "dolby_media":
-            lines += [
-                f"    auth_url: http://{address}{path}",
-                f"    app_key_file: {credential}",
-                f"    app_secret_file: {credential}",
-            ]
-        else:
-            lines.append(f"    credentials_file: {credential}")
         if every_feed:
             lines.append(f"    feeds: [{', '.join(known[name].feed_names)}]")
-            lines += [f"    {key}: {json.dumps(value)}" for key, value in options.items()]
+            lines += [f"    {key}: {json.dumps(list(ids))}" for key, ids in example.options.items()]
         accounts.append("\n".join(lines))
     return "\n".join(
         (
@@ -169,13 +158,3 @@ def configuration(
             "",
         )
     )
-
-
-def _livepeer_options(vendor: object) -> dict[str, list[str]]:
-    if not isinstance(vendor, Livepeer):
-        return {}
-    return {
-        "assets": list(vendor.assets()),
-        "live_streams": list(vendor.live_streams()),
-        "playback_ids": list(vendor.playback_ids()),
-    }

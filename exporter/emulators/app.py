@@ -1,12 +1,14 @@
-"""The four emulated vendors behind one ASGI app, each under its provider's name."""
+"""All emulated vendors behind one ASGI app, each under its provider's name."""
 
 import asyncio
+import importlib
+import pkgutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from exporter.emulators.dolby_media import DolbyMedia
+from exporter import emulators
 from exporter.emulators.faults import Faults, faulty, misbehave
 from exporter.emulators.http import (
     Receive,
@@ -18,11 +20,8 @@ from exporter.emulators.http import (
     read_request,
     send_response,
 )
-from exporter.emulators.livepeer import Livepeer
-from exporter.emulators.millicast import Millicast
 from exporter.emulators.vendor import Vendor
 from exporter.emulators.world import World
-from exporter.emulators.wowza import Wowza
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +38,15 @@ class Logged:
 
 
 def all_vendors(world: World, *, clock: Callable[[], float], credential: str) -> dict[str, Vendor]:
-    """The four vendors, by provider name."""
-    vendors: tuple[Vendor, ...] = (
-        Millicast(world, clock=clock, credential=credential),
-        DolbyMedia(world, clock=clock, credential=credential),
-        Wowza(world, clock=clock, credential=credential),
-        Livepeer(world, clock=clock, credential=credential),
+    """Every vendor, by provider name: each package here is one, and names its own `EMULATOR`."""
+    modules = (
+        importlib.import_module(f"{emulators.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(emulators.__path__)
+        if module.ispkg
     )
+    vendors: list[Vendor] = [
+        module.EMULATOR(world, clock=clock, credential=credential) for module in modules
+    ]
     return {vendor.provider: vendor for vendor in vendors}
 
 

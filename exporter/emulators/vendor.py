@@ -1,6 +1,7 @@
 """What the app needs of a vendor's emulator."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from exporter.emulators.http import Request, Response
@@ -23,6 +24,22 @@ class Paging:
     counted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Example:
+    """How an account of the emulated vendor stands in a configuration.
+
+    `path` is what comes between the vendor's part of the emulator and its API. `credentials` are
+    the keys that name a file with the credential, `signs_in` is whether the vendor has a token
+    service (`auth_url`). `options` are the keys that feeds beyond the default ones need.
+    """
+
+    account: str
+    path: str = ""
+    credentials: tuple[str, ...] = ("credentials_file",)
+    signs_in: bool = False
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
 class Vendor(Protocol):
     """An emulated vendor. Paths come without the app's prefix: as under the vendor's base URL."""
 
@@ -34,6 +51,11 @@ class Vendor(Protocol):
     @property
     def paging(self) -> tuple[Paging, ...]:
         """Every way in which the vendor pages; none for a vendor that does not."""
+        ...
+
+    @property
+    def example(self) -> Example:
+        """An account that polls it."""
         ...
 
     def accepts(self, request: Request) -> bool:

@@ -203,7 +203,7 @@ def test_unreadable_credentials_are_one_line(command: str, config: Path, tmp_pat
             MEDIA_USAGE_EXPORTER_WEB_LISTEN_ADDRESS="127.0.0.1:0",
         )
     )
-    assert "account live" in line
+    assert "account processing" in line
     assert str(tmp_path / "credential") in line
 
 

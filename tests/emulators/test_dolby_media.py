@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.emulators import dolby_jobs
 from exporter.emulators.calendar import iso
-from exporter.emulators.dolby_jobs import PATHS, STATUS_LABELS, UNNAMED_PATH
-from exporter.emulators.dolby_media import DolbyMedia
+from exporter.emulators.dolby_media import DolbyMedia, jobs
+from exporter.emulators.dolby_media.jobs import PATHS, STATUS_LABELS, UNNAMED_PATH
 from exporter.emulators.http import Request
 from exporter.emulators.world import DAY, HOUR, World
 from tests.emulators.serving import NOW, Clock, app_of, client_of
@@ -541,7 +540,7 @@ async def test_a_day_may_grow_a_day_after_its_end(served, clock):
     vendor, client = served("late-day")
     plain, _ = served()
     day = DAY_NOW - DAY
-    whole = dolby_jobs.usage(plain.jobs.completed(day, DAY_NOW, now=int(NOW)))
+    whole = jobs.usage(plain.jobs.completed(day, DAY_NOW, now=int(NOW)))
     for moment in (DAY_NOW, DAY_NOW + DAY - 1, DAY_NOW + DAY, DAY_NOW + 3 * DAY):
         clock.now = float(moment)
         found = await used(client, day, day)

@@ -5,10 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from exporter.emulators import millicast_traffic as traffic
 from exporter.emulators.calendar import iso, seconds
 from exporter.emulators.http import Request
-from exporter.emulators.millicast import Millicast
+from exporter.emulators.millicast import Millicast, traffic
 from exporter.emulators.vendor import Amounts
 from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
 from tests.emulators.serving import NOW, Clock, app_of, client_of

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from exporter.emulators.http import Request, Response, json_answer
-from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import World
 
 HOUR = 3600
@@ -16,6 +16,7 @@ ON_PAGE = 10
 class Harbour:
     provider = "harbour"
     paging = (Paging("page", ("next",)),)
+    example = Example("quay")
 
     def __init__(self, world: World, *, clock: Callable[[], float]) -> None:
         self.world = world
@@ -68,3 +69,6 @@ class Harbour:
 
     def watching(self, now: int) -> int:
         return self.world.level(("harbour", "deck", "main", "viewers"), now=now)
+
+
+EMULATOR = Harbour

@@ -19,8 +19,8 @@ import pytest
 
 from exporter.cli import demo
 from exporter.emulators.app import Emulators
-from exporter.emulators.dolby_jobs import Job, Jobs
 from exporter.emulators.dolby_media import DolbyMedia
+from exporter.emulators.dolby_media.jobs import Job, Jobs
 from exporter.emulators.world import World
 from tests.grafana.documents import (
     DASHBOARDS,

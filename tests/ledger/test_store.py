@@ -9,12 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.ledger import Ledger, Poll
-from exporter.model import (
-    HOUR,
-    Usage,
-    Window,
-    measures,
-)
+from exporter.model import HOUR, Usage, Window, measures
 from exporter.model.errors import LedgerError, LedgerWriteError
 from tests.ledger.disk import HOLD_SECONDS, contents
 from tests.ledger.polls import NOW, a_rich_poll, delivered

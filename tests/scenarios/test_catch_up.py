@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from exporter.emulators import dolby_jobs
+from exporter.emulators.dolby_media import jobs
 from exporter.emulators.faults import Faults
 from exporter.emulators.world import World
 from exporter.model import Step
@@ -177,9 +177,9 @@ async def test_jobs_that_outlast_an_outage_by_days_are_counted_when_they_end(
     """A job that began in an outage and still runs after it is watched until it ends, though it
     began longer ago than any poll looks back.
     """
-    ordinary = dolby_jobs.job
+    ordinary = jobs.job
 
-    def job(path: str, hour: int, bits: int) -> dolby_jobs.Job:
+    def job(path: str, hour: int, bits: int) -> jobs.Job:
         """Before the outage none is left unfinished, or the polls would reach back to it."""
         found = ordinary(path, hour, bits)
         if hour < START:
@@ -188,8 +188,8 @@ async def test_jobs_that_outlast_an_outage_by_days_are_counted_when_they_end(
             return replace(found, completed=found.started + 70 * HOUR * 1000)
         return found
 
-    monkeypatch.setattr(dolby_jobs, "job", job)
-    monkeypatch.setattr(dolby_jobs, "LONGEST_SECONDS", 80 * HOUR)
+    monkeypatch.setattr(jobs, "job", job)
+    monkeypatch.setattr(jobs, "LONGEST_SECONDS", 80 * HOUR)
     shown = []
     for name, outage in (("out", 5 * DAY), ("there", 0)):
         folder = tmp_path / name

@@ -33,7 +33,7 @@ from exporter.emulators.livepeer.query import (
 )
 from exporter.emulators.livepeer.usage import Usage, zero
 from exporter.emulators.livepeer.views import Views
-from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import World
 
 __all__ = ["QUIRKS", "Livepeer", "playback_id_of"]
@@ -116,6 +116,19 @@ class Livepeer:
     def live_streams(self) -> tuple[str, ...]:
         """The ids of every stream that exists now."""
         return tuple(media.stream.id for media in self._existing() if media.family == "streams")
+
+    @property
+    def example(self) -> Example:
+        """An account with some of what the library holds."""
+        return Example(
+            "studio",
+            path="/api",
+            options={
+                "assets": self.assets(),
+                "live_streams": self.live_streams(),
+                "playback_ids": self.playback_ids(),
+            },
+        )
 
     def accepts(self, request: Request) -> bool:
         return request.bearer == self._credential
@@ -249,3 +262,6 @@ def named_media(request: Request, library: Library) -> Media | None:
             if found is None:
                 raise Refusal(404)
     return found
+
+
+EMULATOR = Livepeer

@@ -32,7 +32,7 @@ from collections.abc import Callable
 from typing import Any
 
 from exporter.emulators.http import Request, Response
-from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import World
 from exporter.emulators.wowza import truth
 from exporter.emulators.wowza.account import Account
@@ -86,6 +86,7 @@ class Wowza:
     """
 
     provider = "wowza"
+    example = Example("vod")
     paging: tuple[Paging, ...] = (
         Paging("next_page_key", ("pagination", "next_page_key")),
         Paging("page", ("pagination", "total_pages"), counted=True),
@@ -236,3 +237,6 @@ def emptied(body: dict[str, Any]) -> dict[str, Any]:
         else:
             left[key] = value
     return left
+
+
+EMULATOR = Wowza

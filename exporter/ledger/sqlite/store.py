@@ -17,12 +17,7 @@ from exporter.ledger.decision.cursors import compacted, given_up, reappeared
 from exporter.ledger.poll import EVENT_MEMORY_SECONDS, Poll, Recorded
 from exporter.ledger.settling import Revised
 from exporter.ledger.sqlite.file import DAMAGED, connect, locked, why
-from exporter.ledger.sqlite.loading import (
-    load_descriptions,
-    load_feed,
-    load_series,
-    load_streams,
-)
+from exporter.ledger.sqlite.loading import load_descriptions, load_feed, load_series, load_streams
 from exporter.ledger.sqlite.reader import SqliteReader
 from exporter.ledger.sqlite.settling import pushed, settle
 from exporter.ledger.sqlite.touched import touched

@@ -34,12 +34,12 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
-from exporter.emulators import dolby_jobs
 from exporter.emulators.calendar import iso_milliseconds, midnight, seconds
-from exporter.emulators.dolby_jobs import Display, Job, Jobs
+from exporter.emulators.dolby_media import jobs
+from exporter.emulators.dolby_media.jobs import Display, Job, Jobs
 from exporter.emulators.http import JSON, Request, Response, json_answer
 from exporter.emulators.mutations import with_numbers
-from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import DAY, World
 
 QUIRKS = frozenset(
@@ -79,6 +79,7 @@ class DolbyMedia:
     """The emulated app. `tokens` maps issued tokens to their expiry; clear it to revoke them."""
 
     provider = "dolby_media"
+    example = Example("processing", credentials=("app_key_file", "app_secret_file"), signs_in=True)
     paging = (Paging("next_token", ("next_token",)),)
 
     def __init__(
@@ -144,10 +145,10 @@ class DolbyMedia:
         return json_answer(problem(status, "the request was not served")).body, JSON
 
     def truth(self, start: int, end: int, *, now: int) -> Amounts:
-        return dolby_jobs.truth(self.jobs, start, end, now=now, display=self.display)
+        return jobs.truth(self.jobs, start, end, now=now, display=self.display)
 
     def levels(self, now: int) -> Amounts:
-        return dolby_jobs.levels(self.jobs, now, display=self.display)
+        return jobs.levels(self.jobs, now, display=self.display)
 
     # -- the calls --------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class DolbyMedia:
         now = int(self.clock())
         first, last = days(request, today=midnight(now))
         done = self.jobs.completed(first, last + DAY, now=now)
-        rows = dolby_jobs.usage(job for job in done if self.display.uses(job, now))
+        rows = jobs.usage(job for job in done if self.display.uses(job, now))
         listed = [self._usage_row(path, rows[path]) for path in sorted(rows)]
         token = request.first("next_token")
         offset = read_token(token, "usage").get("offset", 0) if token else 0
@@ -180,7 +181,7 @@ class DolbyMedia:
         return self._paged(answer, write_token("usage", offset=following) if more else None)
 
     def _usage_row(self, path: str, counts: dict[str, int]) -> dict[str, Any]:
-        named = "no-path" not in self.quirks or path != dolby_jobs.UNNAMED_PATH
+        named = "no-path" not in self.quirks or path != jobs.UNNAMED_PATH
         row: dict[str, Any] = {"path": path, **counts} if named else dict(counts)
         if "capitalised" in self.quirks:
             return {name.title(): value for name, value in row.items()}
@@ -345,3 +346,6 @@ def read_token(token: str, kind: str) -> dict[str, Any]:
     if found != kind or not isinstance(content, dict):
         raise Bad("next_token is not valid")
     return content
+
+
+EMULATOR = DolbyMedia

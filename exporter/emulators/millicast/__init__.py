@@ -30,10 +30,10 @@ Where the vendor's pages leave a question open or contradict each other, a *quir
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
-from exporter.emulators import millicast_traffic as traffic
 from exporter.emulators.calendar import buckets, iso, midnight, seconds
 from exporter.emulators.http import JSON, Request, Response, json_answer
-from exporter.emulators.vendor import Amounts, Paging
+from exporter.emulators.millicast import traffic
+from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import BEGINNING, DAY, HOUR, Stream, World
 
 QUIRKS = frozenset(
@@ -92,6 +92,7 @@ class Millicast:
     """The emulated account: answers requests from its world, and knows the truth about it."""
 
     provider = "millicast"
+    example = Example("live")
     paging = (Paging("page", ("data", "pagination", "totalPages"), counted=True),)
 
     def __init__(
@@ -633,3 +634,6 @@ def deprecated(sums: Sums) -> dict[str, dict[str, int]]:
         }
         for country in countries(sums)
     }
+
+
+EMULATOR = Millicast
