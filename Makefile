@@ -4,10 +4,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
+QUICK := $(addprefix tests/,client/test_fetch.py client/test_merge.py client/test_pacing.py \
+  client/test_singleflight.py config exposition ledger model polling providers)
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format generate bench soak build lock clean
+.PHONY: help demo test quick check format generate bench soak build lock clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +19,9 @@ demo: .venv/.runtime ## the whole product on this machine: no account, no networ
 
 test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
 	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
+
+quick: .venv/.development ## the tests that need no socket and no installed server
+	$(PYTEST) --numprocesses=auto --maxprocesses=8 $(QUICK) $(ARGS)
 
 check: .venv/.development ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

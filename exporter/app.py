@@ -53,7 +53,7 @@ class Exporter:
         read_config: Callable[[], Config] | None,
     ) -> None:
         self._config = config
-        self._read_config = read_config
+        self.read_config = read_config
         telemetry = Telemetry(
             clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
         )
@@ -221,9 +221,9 @@ class Exporter:
             return None
 
     def _read_anew(self) -> Config:
-        if self._read_config is None:
+        if self.read_config is None:
             raise ServeError("this configuration cannot be read anew")
-        config = self._read_config()
+        config = self.read_config()
         if config.ledger.path != self._config.ledger.path:
             raise ServeError("ledger.path cannot be changed while running; restart instead")
         return config

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import threading
 import zlib
+from collections import Counter
 
 import pytest
 
@@ -119,22 +120,21 @@ async def test_pages_narrowed_in_ever_new_ways_are_not_kept_for_ever(stand):
     assert len(stand.telemetry._sections) <= 2 * KEPT_PAGES
 
 
-async def test_changes_while_a_page_is_put_together_share_the_next_one(stand):
+async def test_changes_while_a_page_is_put_together_share_the_next_one(stand, monkeypatch):
     started, go_on = threading.Event(), threading.Event()
-    assembled = 0
 
     def block():
         started.set()
         go_on.wait(10)
 
-    original = stand.publisher._assemble
+    assembled: Counter[AccountPage] = Counter()
+    original = AccountPage.take_changed
 
-    def assemble():
-        nonlocal assembled
-        assembled += 1
-        original()
+    def take_changed(page):
+        assembled[page] += 1
+        return original(page)
 
-    stand.publisher._assemble = assemble
+    monkeypatch.setattr(AccountPage, "take_changed", take_changed)
     blocked = asyncio.create_task(stand.worker.run(block))
     await asyncio.to_thread(started.wait, 10)
     publishing = [asyncio.create_task(stand.publisher.publish()) for _ in range(10)]
@@ -142,7 +142,7 @@ async def test_changes_while_a_page_is_put_together_share_the_next_one(stand):
     stand.count(0, 5)
     go_on.set()
     await asyncio.gather(blocked, *publishing)
-    assert assembled == 1
+    assert assembled == dict.fromkeys(stand.pages, 1)
     assert "media_views_total" in stand.vendor_text()
 
 

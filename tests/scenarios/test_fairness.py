@@ -62,7 +62,7 @@ async def test_a_reload_that_the_ledger_refuses_leaves_every_account_polled(
         changed = Simulation(
             tmp_path, providers=["millicast", "wowza", "livepeer"], polling={"cadence": "5m"}
         )
-        exporter._read_config = lambda: read(changed)
+        exporter.read_config = lambda: read(changed)
         whole, calls = exporter.shared.ledger.book, []
 
         def book(provider: str, *arguments: Any, **options: Any) -> Book:

@@ -20,7 +20,7 @@ def configured(folder: Path, *names: str, **settings: Any) -> Config:
 
 
 async def reload(exporter: Exporter, config: Config) -> str | None:
-    exporter._read_config = lambda: config
+    exporter.read_config = lambda: config
     return await exporter.reload()
 
 
