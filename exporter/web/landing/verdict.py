@@ -9,10 +9,17 @@ from typing import Literal
 from exporter.model.errors import NetworkError, PollTimeoutError
 from exporter.polling.advice import ADVICE, Advice, Party, advice
 from exporter.polling.status import AccountStatus, FeedStatus
-from exporter.web.landing.glossary import OWNERS
 from exporter.web.landing.times import duration
 
 Tone = Literal["good", "busy", "note", "bad"]
+
+OWNERS: dict[Party, str] = {
+    "you": "yours to fix",
+    "vendor": "the vendor's",
+    "network": "the network's",
+    "exporter": "the exporter's",
+}
+"""Who has to act on a fault."""
 
 NO_ANSWER = (NetworkError.reason, PollTimeoutError.reason)
 """What a broken network looks like; a firewall may drop packets without a word."""
@@ -30,6 +37,18 @@ class Trouble:
     def advice(self) -> Advice:
         """What to do."""
         return advice(self.reason)
+
+    @property
+    def example(self) -> str | None:
+        """One of the errors."""
+        return next((feed.error for _, feed in self.feeds if feed.error), None)
+
+    def by_account(self) -> dict[str, list[FeedStatus]]:
+        """The feeds under the names of their accounts."""
+        found: dict[str, list[FeedStatus]] = {}
+        for account, feed in self.feeds:
+            found.setdefault(account.name, []).append(feed)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
