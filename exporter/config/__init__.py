@@ -4,10 +4,12 @@ durations   how lengths of time are written
 nodes       YAML that knows its lines
 kinds       the kinds of value
 fields      every key, as data
-reading     values and faults; accounts and reader put it all together
+file_reader reads values and notes faults
+accounts    the accounts, whose keys depend on the provider
+config_file from a path to a `Config`
 """
 
-from exporter.config.reader import load
+from exporter.config.config_file import load
 from exporter.config.redaction import redacted
 from exporter.config.settings import (
     Account,

@@ -38,7 +38,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list without repetitions of one kind of scalar. (`exporter.config.reader` reads it.)"""
+    """A list without repetitions of one kind of scalar. (`FileReader` reads it.)"""
 
     kind: Kind
     empty: bool = True

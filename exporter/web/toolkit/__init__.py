@@ -4,8 +4,8 @@ All of it is said in the file of `--web.config.file`, in the format that Prometh
 and its exporters share, so that one file serves them all.
 """
 
+from exporter.web.toolkit.config_file import load
 from exporter.web.toolkit.guard import Guarded
-from exporter.web.toolkit.reader import load
 from exporter.web.toolkit.security import WebSecurity
 from exporter.web.toolkit.settings import RateLimit, WebConfig
 

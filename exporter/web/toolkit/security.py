@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from exporter.model.errors import ConfigError
-from exporter.web.toolkit import reader, tls
+from exporter.web.toolkit import config_file, tls
 from exporter.web.toolkit.guard import Application, Guarded
 from exporter.web.toolkit.logins import Logins
 from exporter.web.toolkit.settings import WebConfig
@@ -31,7 +31,7 @@ class WebSecurity:
     """
 
     def __init__(
-        self, outcome: reader.Outcome, *, clock: Callable[[], float] = time.monotonic
+        self, outcome: config_file.Outcome, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         if outcome.config is None:
             raise ConfigError(outcome.faults)
@@ -50,7 +50,7 @@ class WebSecurity:
     @classmethod
     def open(cls, path: Path) -> WebSecurity:
         """Read the file; ConfigError with every fault in it."""
-        return cls(reader.read(path))
+        return cls(config_file.read(path))
 
     @property
     def scheme(self) -> str:
@@ -75,7 +75,7 @@ class WebSecurity:
 
         Logs a line either way.
         """
-        outcome = reader.read(self._config.path)
+        outcome = config_file.read(self._config.path)
         # Remembered in failing, too: the same fault is told once, and its mending noticed.
         self._versions = outcome.versions
         problem = _problem(self._config, outcome)
@@ -97,7 +97,7 @@ class WebSecurity:
         return context
 
 
-def _problem(before: WebConfig, outcome: reader.Outcome) -> str | None:
+def _problem(before: WebConfig, outcome: config_file.Outcome) -> str | None:
     if outcome.config is None:
         return "; ".join(outcome.faults)
     if outcome.empty and before.users:

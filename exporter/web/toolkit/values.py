@@ -13,8 +13,8 @@ from typing import TypeAlias
 import yaml
 
 from exporter.config import nodes
+from exporter.config.file_reader import Entry, Notes, below
 from exporter.config.kinds import nearest
-from exporter.config.reading import Entry, Notes, below
 
 Entries: TypeAlias = Mapping[str, Entry]
 Version: TypeAlias = tuple[int, int, int] | None

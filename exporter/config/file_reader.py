@@ -51,7 +51,7 @@ class Entry:
     value: yaml.Node
 
 
-class Reading:
+class FileReader:
     """What all parts of a file are read with. Relative paths are put below the file's folder."""
 
     def __init__(self, path: Path) -> None:
