@@ -2,6 +2,7 @@
 
 durations   how lengths of time are written
 nodes       YAML that knows its lines
+notes       what is wrong in a file, and where
 kinds       the kinds of value
 fields      every key, as data
 file_reader reads values and notes faults

@@ -30,8 +30,7 @@ def load(path: Path, providers: Mapping[str, Provider]) -> Config:
     known = [*(section.key for section in fields.SECTIONS), fields.ACCOUNTS.key]
     reader.unknown(entries, known, "")
     settings = {
-        section.key: _section(reader, section, entries.get(section.key), root)
-        for section in fields.SECTIONS
+        section.key: _section(reader, section, entries, root) for section in fields.SECTIONS
     }
     if fields.ACCOUNTS.key in entries:
         read = accounts.read(reader, entries[fields.ACCOUNTS.key].value, providers)
@@ -44,17 +43,16 @@ def load(path: Path, providers: Mapping[str, Provider]) -> Config:
     return Config(**settings, accounts=read, path=path, warnings=warnings)
 
 
-def _section(reader: FileReader, section: Section, entry: Entry | None, root: yaml.Node) -> Any:
-    entries: dict[str, Entry] | None = {}
-    # One without a value is a section whose every line is commented out.
-    if entry is not None and nodes.tag(entry.value) != "null":
-        entries = reader.entries(entry.value, section.key)
+def _section(
+    reader: FileReader, section: Section, sections: Mapping[str, Entry], root: yaml.Node
+) -> Any:
+    entries = reader.section(sections, section.key)
     if entries is None:
         return MISSING
-    if section.optional and (entry is None or not entries):
+    if section.optional and not entries:
         return None
     reader.unknown(entries, [item.key for item in section.fields], section.key)
-    at = root if entry is None else entry.key
+    at = sections[section.key].key if section.key in sections else root
     before = len(reader.faults)
     values = {
         item.into or item.key: reader.field(item, entries, section.key, at)

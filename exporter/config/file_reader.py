@@ -1,46 +1,31 @@
-"""One reading of one file: values are read where they stand, faults are noted, reading goes on.
+"""Reads the values of a YAML file: each fault is noted with its line, and reading goes on.
 
-By hand, over YAML nodes: pydantic lists every error but has lost the lines by then, msgspec
-stops at the first.
+Both the configuration and the web configuration are read by it. It works on YAML nodes, because
+pydantic, which lists every error, no longer knows the lines, and msgspec stops at the first error.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from exporter.config import nodes
 from exporter.config.fields import Field
-from exporter.config.kinds import Kind, Many, Unfit, nearest
+from exporter.config.kinds import Many, Readable, Unfit, nearest
+from exporter.config.notes import Notes
 
 MISSING: Any = object()
 """In place of a value that was not given and has no default, or that is at fault."""
 
+T = TypeVar("T")
+
 _CREDENTIAL = re.compile("secret|token|passw|credential|key|jwt|auth|bearer", re.IGNORECASE)
-
-
-@dataclass(slots=True)
-class Notes:
-    """Remarks on places in a file, a line each: `FILE:LINE: KEY: TEXT`."""
-
-    path: Path
-    _notes: list[tuple[int, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self._notes)
-
-    def add(self, node: yaml.Node, key: str, text: str) -> None:
-        line = nodes.line(node)
-        self._notes.append((line, f"{self.path}:{line}: {key}: {text}"))
-
-    def in_order(self) -> list[str]:
-        """By line, and as they were added within one."""
-        return [text for _, text in sorted(self._notes, key=lambda note: note[0])]
+_MAY_BE_A_VALUE = re.compile(r"\$|-----|.{65}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +37,47 @@ class Entry:
 
 
 class FileReader:
-    """What all parts of a file are read with. Relative paths are put below the file's folder."""
+    """What all parts of one file are read with; it collects the faults and the warnings."""
 
     def __init__(self, path: Path) -> None:
-        self._folder = path.parent.absolute()
+        self.path = path
         self.faults = Notes(path)
         self.warnings = Notes(path)
 
     def entries(self, node: yaml.Node, where: str) -> dict[str, Entry] | None:
-        """A mapping's entries by key; a repeated one is a fault. None when it is no mapping.
+        """A mapping's entries by key; a repeated key is a fault. None when it is no mapping.
 
         `where` is the mapping's own key, empty for the whole file.
         """
+        shown = where or "the whole file"
         if not isinstance(node, yaml.MappingNode):
-            text = f"expected keys and values; found {nodes.kind(node)}"
-            self.faults.add(node, where or "the whole file", text)
+            self.faults.add(node, shown, f"expected keys and values; found {nodes.kind(node)}")
             return None
         entries: dict[str, Entry] = {}
         for key_node, value in node.value:
+            key = nodes.scalar(key_node)
             if not isinstance(key_node, yaml.ScalarNode):
                 text = f"expected text as a key; found {nodes.kind(key_node)}"
-                self.faults.add(key_node, where or "the whole file", text)
-                continue
-            key = nodes.scalar(key_node)
-            if key in entries:
+                self.faults.add(key_node, shown, text)
+            elif nodes.tag(key_node) == "merge":
+                self.faults.add(key_node, shown, "merge keys (<<) are not supported")
+            elif key in entries:
                 text = f"already given at line {nodes.line(entries[key].key)}"
                 self.faults.add(key_node, below(where, key), text)
             else:
                 entries[key] = Entry(key_node, value)
         return entries
+
+    def section(
+        self, entries: Mapping[str, Entry], key: str, where: str = ""
+    ) -> dict[str, Entry] | None:
+        """The entries of the mapping that is the value of `key`; None when it is no mapping.
+
+        A section without a value has no entries: each of its lines may be commented out.
+        """
+        if not is_given(entries, key):
+            return {}
+        return self.entries(entries[key].value, below(where, key))
 
     def unknown(self, entries: Mapping[str, Entry], known: Iterable[str], where: str) -> None:
         """Note the keys that are not `known`; their values are never quoted."""
@@ -115,7 +112,29 @@ class FileReader:
         # A default is written as in a file, hence read as from one.
         return self._value(item.kind, nodes.compose(item.default), key)
 
-    def _value(self, kind: Kind | Many, node: yaml.Node, key: str) -> Any:
+    def value(
+        self, kind: Readable[T], entries: Mapping[str, Entry], key: str, where: str
+    ) -> T | None:
+        """The value of a key; None when it is not given, is null, or is at fault."""
+        if not is_given(entries, key):
+            return None
+        return self.read(kind, entries[key].value, below(where, key))
+
+    def items(
+        self, kind: Readable[T], entries: Mapping[str, Entry], key: str, where: str
+    ) -> tuple[T, ...] | None:
+        """The values of a list without its repetitions, otherwise as `value`."""
+        if not is_given(entries, key):
+            return None
+        lines = self._items(kind, entries[key].value, below(where, key), repeatable=True)
+        return None if lines is None else tuple(lines)
+
+    def read(self, kind: Readable[T], node: yaml.Node, key: str) -> T | None:
+        """What a node says, as `value`; here null is a value like others."""
+        value = self._value(kind, node, key)
+        return None if value is MISSING else value
+
+    def _value(self, kind: Readable[Any] | Many, node: yaml.Node, key: str) -> Any:
         if isinstance(kind, Many):
             return self._many(kind, node, key)
         try:
@@ -123,31 +142,51 @@ class FileReader:
         except Unfit as error:
             self.faults.add(node, key, str(error))
             return MISSING
-        return self._folder / value if isinstance(value, Path) else value
+        # Relative paths in the file start at the folder of the file.
+        return self.path.parent.absolute() / value if isinstance(value, Path) else value
 
-    def _many(self, kind: Many, node: yaml.Node, key: str) -> Any:
-        if not isinstance(node, yaml.SequenceNode):
-            self.faults.add(node, key, f"expected {kind.expected}; found {nodes.kind(node)}")
+    def _many(self, many: Many, node: yaml.Node, key: str) -> Any:
+        lines = self._items(many.kind, node, key, repeatable=False)
+        if lines is None:
             return MISSING
-        if not node.value and not kind.empty:
+        if not node.value and not many.empty:
             text = "expected at least one; leave the key out for the default"
             self.faults.add(node, key, text)
-        lines: dict[object, int] = {}
+        return tuple(lines)
+
+    def _items(
+        self, kind: Readable[Any], node: yaml.Node, key: str, *, repeatable: bool
+    ) -> dict[Any, int] | None:
+        """The values in a list, each with the line of its first occurrence."""
+        if not isinstance(node, yaml.SequenceNode):
+            expected = f"expected a list; each entry {kind.expected}"
+            self.faults.add(node, key, f"{expected}; found {nodes.kind(node)}")
+            return None
+        lines: dict[Any, int] = {}
         for number, item in enumerate(node.value):
             where = f"{key}[{number}]"
-            value = self._value(kind.kind, item, where)
+            value = self._value(kind, item, where)
             if value is MISSING:
                 continue
-            if value in lines:
+            if value in lines and not repeatable:
                 text = f"{nodes.quoted(str(value))} is already in the list at line {lines[value]}"
                 self.faults.add(item, where, text)
             lines.setdefault(value, nodes.line(item))
-        return tuple(lines)
+        return lines
+
+
+def is_given(entries: Mapping[str, Entry], key: str) -> bool:
+    """Whether a key is there with a value that is not null."""
+    return key in entries and nodes.tag(entries[key].value) != "null"
 
 
 def below(where: str, key: str) -> str:
-    """The full name of a key, fit to be shown."""
-    shown = nodes.shown(key)
+    """The full name of a key, fit to be shown.
+
+    A key that may be a secret value is not shown: without the blank after its colon, `name:hash`
+    is a key.
+    """
+    shown = "(not shown)" if _MAY_BE_A_VALUE.search(key) else nodes.shown(key)
     return f"{where}.{shown}" if where else shown
 
 

@@ -10,27 +10,33 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
 
 from exporter.config import durations, nodes
 
+T_co = TypeVar("T_co", covariant=True)
+
 
 class Unfit(Exception):
     """A value is not of its kind."""
 
 
-class Kind(Protocol):
-    """One kind of scalar."""
+class Readable(Protocol[T_co]):
+    """A kind of value that can be read."""
 
     @property
     def expected(self) -> str:
         """What a value of this kind is, as in 'expected …'."""
 
-    def read(self, node: yaml.Node) -> object:
+    def read(self, node: yaml.Node) -> T_co:
         """The value; raises Unfit."""
+
+
+class Kind(Readable[object], Protocol):
+    """A kind of value that keys of the configuration take."""
 
     def schema(self) -> dict[str, object]:
         """A JSON schema that accepts at least what `read` does."""
@@ -52,13 +58,13 @@ class Many:
         return items if self.empty else {**items, "minItems": 1}
 
 
-def unfit(kind: Kind, node: yaml.Node, *, secret: bool = False) -> Unfit:
+def unfit(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> Unfit:
     """That `node` is not of the kind; the content of a secret one is not shown."""
     found = nodes.kind(node) if secret else nodes.found(node)
     return Unfit(f"expected {kind.expected}; found {found}")
 
 
-def text_of(kind: Kind, node: yaml.Node, *, secret: bool = False) -> str:
+def text_of(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> str:
     """The text that a node is; Unfit for one that YAML takes for a number, a date, …"""
     if nodes.tag(node) == "str":
         return nodes.scalar(node)
@@ -70,8 +76,9 @@ def text_of(kind: Kind, node: yaml.Node, *, secret: bool = False) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing when no word is near."""
-    matches = difflib.get_close_matches(word[:100].lower(), words, n=1)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    known = {one.lower(): one for one in words}
+    matches = difflib.get_close_matches(word[:100].lower(), known, n=1)
+    return f"; did you mean {known[matches[0]]}?" if matches else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +177,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false."""
+    """True or false; with `letters` also an unquoted y or n, which PyYAML takes for text."""
+
+    letters: bool = False
 
     @property
     def expected(self) -> str:
@@ -179,10 +188,13 @@ class Flag:
     def read(self, node: yaml.Node) -> bool:
         # The words of YAML 1.1; unquoted, they cannot mean anything else under such a key.
         words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-        value = words.get(nodes.scalar(node).lower())
-        if nodes.tag(node) != "bool" or value is None:
+        word = nodes.scalar(node).lower()
+        unquoted = isinstance(node, yaml.ScalarNode) and not node.style
+        if self.letters and unquoted and word in ("y", "n"):
+            return word == "y"
+        if nodes.tag(node) != "bool" or word not in words:
             raise unfit(self, node)
-        return value
+        return words[word]
 
     def schema(self) -> dict[str, object]:
         return {"type": "boolean"}
@@ -302,7 +314,9 @@ class Choice:
 
     @property
     def expected(self) -> str:
-        return "one of " + ", ".join(self.choices)
+        if len(self.choices) > 2:
+            return "one of " + ", ".join(self.choices)
+        return " or ".join(self.choices)
 
     def read(self, node: yaml.Node) -> str:
         text = text_of(self, node)

@@ -1,50 +1,47 @@
-"""The file of `--web.config.file`, read strictly: everything that is wrong with it, at once.
+"""The file of `--web.config.file`, read strictly: all faults are found in one reading.
 
-No fault shows a hash, a key or any other value that may be one.
+No fault shows a hash, a key or any other value that may be a secret.
 """
 
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import bcrypt
-import yaml
-
 from exporter.config import nodes
-from exporter.config.kinds import nearest
+from exporter.config.file_reader import Entry, FileReader, below, is_given
+from exporter.config.kinds import Choice, Count, Flag, nearest
 from exporter.credentials import Secret
 from exporter.model.errors import ConfigError
+from exporter.web.toolkit.file_version import Version, version
+from exporter.web.toolkit.kinds import BcryptHash, GoDuration, HeaderText
 from exporter.web.toolkit.settings import RateLimit, WebConfig
 from exporter.web.toolkit.tls_section import TlsSection
-from exporter.web.toolkit.values import Entries, Values, Version, named, version
 
 SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users", "rate_limit")
 HTTP_KEYS = ("http2", "headers")
 RATE_KEYS = ("interval", "burst")
 
-HEADERS: Mapping[str, tuple[str, ...]] = {
-    "Strict-Transport-Security": (),
-    "X-Content-Type-Options": ("nosniff",),
-    "X-Frame-Options": ("deny", "sameorigin"),
-    "X-XSS-Protection": (),
-    "Content-Security-Policy": (),
+HEADERS: Mapping[str, HeaderText | Choice] = {
+    "Strict-Transport-Security": HeaderText(),
+    "X-Content-Type-Options": Choice(("nosniff",)),
+    "X-Frame-Options": Choice(("deny", "sameorigin")),
+    "X-XSS-Protection": HeaderText(),
+    "Content-Security-Policy": HeaderText(),
 }
-"""Those that may be set, with the values that are allowed; none named: any."""
-
-_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$([./A-Za-z0-9]{22})[./A-Za-z0-9]{31}")
-_DURATION = re.compile(r"\+?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
-_PART = re.compile(r"([\d.]+)(ns|us|µs|μs|ms|s|m|h)")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+"""Those that may be set, with the values that are allowed."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of reading; `versions` of all files that had a part in it, even in failing.
+    """What came of reading the file.
 
-    `empty` when the file says nothing at all, which is a configuration of defaults.
+    `config` is None where there are `faults`. `empty` tells that the file holds nothing but
+    comments, which is a configuration of defaults. `versions` has every file that was read, also
+    when there are faults.
     """
 
     config: WebConfig | None = None
@@ -63,6 +60,7 @@ def load(path: Path) -> WebConfig:
 
 def read(path: Path) -> Outcome:
     """The configuration in the file, or every fault in it."""
+    # Taken before the file is read: a change during the reading is then noticed afterwards.
     outcome = Outcome(versions={path: version(path)})
     try:
         root = nodes.read(path)
@@ -72,9 +70,12 @@ def read(path: Path) -> Outcome:
         else:
             outcome.faults = error.faults
         return outcome
-    values = Values(path, outcome.versions)
-    config = _Reader(values).config(root)
-    outcome.faults = values.faults.in_order()
+    reader = FileReader(path)
+    sections = {} if nodes.tag(root) == "null" else reader.entries(root, "") or {}
+    reader.unknown(sections, SECTIONS, "")
+    tls = TlsSection(reader, sections, outcome.versions).context()
+    config = _config(reader, sections, tls)
+    outcome.faults = reader.faults.in_order()
     if not outcome.faults:
         outcome.config = config
     return outcome
@@ -90,111 +91,61 @@ def _says_nothing(path: Path) -> bool:
     return all(re.fullmatch(r"\s*(#.*)?|---|\.\.\.", line) for line in lines)
 
 
-class _Reader:
-    def __init__(self, values: Values) -> None:
-        self._values = values
-
-    def config(self, root: yaml.Node) -> WebConfig:
-        sections = self._values.entries(root, "")
-        self._values.known(sections, SECTIONS, "")
-        context = TlsSection(self._values).context(sections)
-        headers = self._http(self._values.section(sections, "http_server_config"))
-        users = self._users(self._values.section(sections, "basic_auth_users"))
-        rate_limit = self._rate_limit(self._values.section(sections, "rate_limit"))
-        return WebConfig(
-            self._values.path,
-            context,
-            users,
-            headers,
-            rate_limit,
-            tuple(self._values.warnings.in_order()),
-        )
-
-    def _http(self, given: Entries) -> tuple[tuple[bytes, bytes], ...]:
-        where = "http_server_config"
-        self._values.known(given, HTTP_KEYS, where)
-        self._values.flag(given, "http2", where, True)  # what is served is HTTP/1.1 either way
-        where = f"{where}.headers"
-        headers = self._values.section(given, "headers", where)
-        found = []
-        for name, entry in headers.items():
-            if name not in HEADERS:
-                near = nearest(name, HEADERS) or f"; only {', '.join(HEADERS)} can be"
-                self._values.fault(entry.key, named(where, name), f"cannot be set{near}")
-                continue
-            value = self._values.text(headers, name, where)
-            allowed = HEADERS[name]
-            if name in headers and allowed and value not in allowed:
-                text = f"expected {' or '.join(allowed)}; found {nodes.found(entry.value)}"
-                self._values.fault(entry.value, f"{where}.{name}", text)
-                continue
-            value = re.sub(r"\s*[\r\n]\s*", " ", value or "").strip()
-            if not all(char.isprintable() or char == "\t" for char in value):
-                self._values.fault(
-                    entry.value, f"{where}.{name}", "holds characters no header can carry"
-                )
-            elif value:
-                found.append((name.encode(), value.encode()))
-        return tuple(found)
-
-    def _users(self, given: Entries) -> dict[bytes, Secret]:
-        users = {}
-        for name, entry in given.items():
-            key = named("basic_auth_users", name)
-            hashed = self._values.text(given, name, "basic_auth_users") or ""
-            if ":" in name:
-                self._values.fault(entry.key, key, "a name with a colon in it cannot be sent")
-            if isinstance(entry.value, yaml.ScalarNode) and not _is_hash(hashed):
-                text = "not a bcrypt hash; expected $2y$, $2a$ or $2b$, a cost of 04 to 31, $, and"
-                self._values.fault(
-                    entry.value, key, f"{text} 53 characters, with nothing after them"
-                )
-            users[name.encode()] = Secret(hashed)
-        return users
-
-    def _rate_limit(self, given: Entries) -> RateLimit | None:
-        where = "rate_limit"
-        self._values.known(given, RATE_KEYS, where)
-        interval = self._interval(given)
-        burst = 0
-        if self._values.says(given, "burst"):
-            node = given["burst"].value
-            if nodes.tag(node) == "int" and re.fullmatch(r"[0-9]{1,9}", nodes.scalar(node)):
-                burst = int(nodes.scalar(node))
-            else:
-                text = f"expected a whole number; found {nodes.found(node)}"
-                self._values.fault(node, f"{where}.burst", text)
-                return None
-        if not interval:
-            return None
-        if not burst:
-            node = given["burst"].value if "burst" in given else given["interval"].key
-            self._values.fault(
-                node, f"{where}.burst", "expected at least 1: 0 would refuse every request"
-            )
-        return RateLimit(interval, burst)
-
-    def _interval(self, given: Entries) -> float:
-        text = self._values.text(given, "interval", "rate_limit")
-        if not text or text == "0":
-            return 0
-        if not _DURATION.fullmatch(text):
-            node = given["interval"].value
-            expected = "expected a duration with its unit, such as 1s or 500ms"
-            self._values.fault(
-                node, "rate_limit.interval", f"{expected}; found {nodes.found(node)}"
-            )
-            return 0
-        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+def _config(
+    reader: FileReader, sections: Mapping[str, Entry], tls: ssl.SSLContext | None
+) -> WebConfig:
+    return WebConfig(
+        path=reader.path,
+        tls=tls,
+        headers=_headers(reader, sections),
+        users=_users(reader, sections),
+        rate_limit=_rate_limit(reader, sections),
+        warnings=tuple(reader.warnings.in_order()),
+    )
 
 
-def _is_hash(text: str) -> bool:
-    """Whether bcrypt can compare with `text`; its own check of the salt costs one cheap round."""
-    parts = _HASH.fullmatch(text)
-    if parts is None:
-        return False
-    try:
-        bcrypt.hashpw(b"", f"$2b$04${parts[2]}".encode())
-    except ValueError:
-        return False
-    return True
+def _headers(reader: FileReader, sections: Mapping[str, Entry]) -> tuple[tuple[bytes, bytes], ...]:
+    where = "http_server_config"
+    given = reader.section(sections, where) or {}
+    reader.unknown(given, HTTP_KEYS, where)
+    reader.value(Flag(letters=True), given, "http2", where)  # HTTP/1.1 is served either way
+    found = []
+    for name, entry in (reader.section(given, "headers", where) or {}).items():
+        key = below(f"{where}.headers", name)
+        if name not in HEADERS:
+            near = nearest(name, HEADERS) or f"; only {', '.join(HEADERS)} can be"
+            reader.faults.add(entry.key, key, f"cannot be set{near}")
+            continue
+        kind = HEADERS[name]
+        if isinstance(kind, HeaderText) and nodes.tag(entry.value) == "null":
+            continue
+        if value := reader.read(kind, entry.value, key):
+            found.append((name.encode(), value.encode()))
+    return tuple(found)
+
+
+def _users(reader: FileReader, sections: Mapping[str, Entry]) -> dict[bytes, Secret]:
+    users = {}
+    for name, entry in (reader.section(sections, "basic_auth_users") or {}).items():
+        key = below("basic_auth_users", name)
+        if ":" in name:
+            reader.faults.add(entry.key, key, "a name with a colon in it cannot be sent")
+        hashed = reader.read(BcryptHash(), entry.value, key)
+        if hashed is not None:
+            users[name.encode()] = hashed
+    return users
+
+
+def _rate_limit(reader: FileReader, sections: Mapping[str, Entry]) -> RateLimit | None:
+    where = "rate_limit"
+    given = reader.section(sections, where) or {}
+    reader.unknown(given, RATE_KEYS, where)
+    interval = reader.value(GoDuration(), given, "interval", where)
+    burst = reader.value(Count(0, 999_999_999), given, "burst", where)
+    if not interval or (burst is None and is_given(given, "burst")):
+        return None
+    if not burst:
+        node = given["burst"].value if "burst" in given else given["interval"].key
+        text = "expected at least 1: 0 would refuse every request"
+        reader.faults.add(node, f"{where}.burst", text)
+    return RateLimit(interval, burst or 0)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from exporter.model.errors import ConfigError
 from exporter.web.toolkit import config_file, tls
+from exporter.web.toolkit.file_version import version
 from exporter.web.toolkit.guard import Application, Guarded
 from exporter.web.toolkit.logins import Logins
 from exporter.web.toolkit.settings import WebConfig
-from exporter.web.toolkit.values import version
 
 log = logging.getLogger(__name__)
 
