@@ -1,13 +1,13 @@
 """The configuration file: `load` reads it, the dataclasses hold it, `redacted` shows it.
 
-durations   how lengths of time are written
-nodes       YAML that knows its lines
-notes       what is wrong in a file, and where
-kinds       the kinds of value
-fields      every key, as data
-file_reader reads values and notes faults
-accounts    the accounts, whose keys depend on the provider
-config_file from a path to a `Config`
+durations    how lengths of time are written
+nodes        the nodes of a YAML file, with their lines
+notes        the faults and warnings of a file
+kinds        the kinds of value
+fields       every key, as data
+file_reader  reads values by their kinds, and notes faults
+accounts     reads the accounts, whose keys depend on the provider
+config_file  reads the file into a `Config`
 """
 
 from exporter.config.config_file import load

@@ -146,7 +146,7 @@ def _credential(
     provider: Provider,
     where: str,
 ) -> BearerCredential | AppCredential | None:
-    """The one way to sign in that the account gives; a fault when it is not exactly one."""
+    """The credential of the account; a fault when it is not exactly one."""
     ways = [fields.stems(way) for way in provider.authentication]
     given = {
         way: [key for stem in way for key in fields.sources(stem) if key in entries] for way in ways
@@ -154,7 +154,7 @@ def _credential(
     begun = [way for way in ways if given[way]]
     if not begun:
         if any(is_credential(key) and key not in values for key in entries):
-            return None  # there is one, under a key that is at fault already
+            return None  # a misspelt key, for which a fault is noted already
         choices = ", or ".join(
             " with ".join(" or ".join(fields.sources(stem)) for stem in way) for way in ways
         )

@@ -181,15 +181,15 @@ def is_given(entries: Mapping[str, Entry], key: str) -> bool:
 
 
 def below(where: str, key: str) -> str:
-    """The full name of a key, fit to be shown.
+    """The full name of a key, as messages show it.
 
-    A key that may be a secret value is not shown: without the blank after its colon, `name:hash`
-    is a key.
+    A key that may be a secret is not shown: `name:hash`, without a space after the colon, is a
+    key.
     """
     shown = "(not shown)" if _MAY_BE_A_VALUE.search(key) else nodes.shown(key)
     return f"{where}.{shown}" if where else shown
 
 
 def is_credential(key: str) -> bool:
-    """Whether a key looks as if its value were a credential, or said where one is."""
+    """Whether a key looks like one for a credential, or for the place of one."""
     return _CREDENTIAL.search(key) is not None

@@ -21,7 +21,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Unfit(Exception):
-    """A value is not of its kind."""
+    """A value is not of the kind that its key takes."""
 
 
 class Readable(Protocol[T_co]):
@@ -44,7 +44,7 @@ class Kind(Readable[object], Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list without repetitions of one kind of scalar. (`FileReader` reads it.)"""
+    """A list of one kind of scalar, without repetitions. `FileReader` reads it."""
 
     kind: Kind
     empty: bool = True
@@ -59,13 +59,13 @@ class Many:
 
 
 def unfit(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> Unfit:
-    """That `node` is not of the kind; the content of a secret one is not shown."""
+    """The error that `node` is not of the kind; a secret's content is not shown."""
     found = nodes.kind(node) if secret else nodes.found(node)
     return Unfit(f"expected {kind.expected}; found {found}")
 
 
 def text_of(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> str:
-    """The text that a node is; Unfit for one that YAML takes for a number, a date, …"""
+    """The text of a node; Unfit if YAML reads it as a number, a date, …"""
     if nodes.tag(node) == "str":
         return nodes.scalar(node)
     fault = unfit(kind, node, secret=secret)
@@ -83,9 +83,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time; read into seconds, a whole number of them unless `fractions`.
+    """A length of time, read as seconds, a whole number of them unless `fractions`.
 
-    `unlimited` is a word that stands for no limit and is read into None.
+    `unlimited` is a word for no limit, which is read as None.
     """
 
     least: str
@@ -152,7 +152,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number above 0, of which there may be a fraction."""
+    """A number above 0, which may have a fraction."""
 
     most: int
     example: str
@@ -163,7 +163,7 @@ class Number:
 
     def read(self, node: yaml.Node) -> float:
         text = nodes.scalar(node)
-        # As for `Count`; an exponent is how YAML itself writes the smallest.
+        # Decimal, as for `Count`; PyYAML writes very small numbers with an exponent.
         pattern = r"(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{0,30}(?:[eE][-+][0-9]{1,3})?)?"
         if nodes.tag(node) not in ("int", "float") or re.fullmatch(pattern, text) is None:
             raise unfit(self, node)
@@ -186,7 +186,7 @@ class Flag:
         return "true or false"
 
     def read(self, node: yaml.Node) -> bool:
-        # The words of YAML 1.1; unquoted, they cannot mean anything else under such a key.
+        # The words for true and false in YAML 1.1, as PyYAML knows them.
         words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
         word = nodes.scalar(node).lower()
         unquoted = isinstance(node, yaml.ScalarNode) and not node.style
@@ -223,7 +223,7 @@ class Text:
 class File:
     """The path of a file, as it is written.
 
-    A `secret` file's is not quoted: the credential itself may have been pasted in its place.
+    With `secret`, messages do not quote the path: it may be the credential itself, pasted there.
     """
 
     secret: bool = False
@@ -241,7 +241,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The address of an API, without a final slash. Never quoted: it may hold a password."""
+    """The URL of an API, read without a final slash. Never quoted: it may hold a password."""
 
     pattern: ClassVar[str] = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 
@@ -274,7 +274,7 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Names and values of labels, read into sorted pairs."""
+    """Label names with their values, read as sorted pairs."""
 
     name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_]*"
 

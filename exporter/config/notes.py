@@ -1,4 +1,4 @@
-"""What is wrong in a file, and where."""
+"""The faults and warnings of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page as HTML: complete without a script, without anything from another server."""
+"""Renders the page; it needs no script and nothing from another server."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def landing_page(
 
 @cache
 def content_security_policy() -> str:
-    """What the page needs, and nothing else: its own style and an icon out of its own text."""
+    """Allows only what the page uses: its own style, by hash, and its icon, a data URL."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "

@@ -1,4 +1,4 @@
-"""Instants and durations as people say them."""
+"""Instants and durations in words."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _says_nothing(path: Path) -> bool:
     """Whether the file holds nothing but comments."""
     try:
         with path.open("rb") as file:
-            lines = file.read(nodes.LARGEST_FILE).decode("utf-8-sig").splitlines()
+            lines = file.read(nodes.MAX_FILE_BYTES).decode("utf-8-sig").splitlines()
     except (OSError, ValueError):
         return False
     return all(re.fullmatch(r"\s*(#.*)?|---|\.\.\.", line) for line in lines)

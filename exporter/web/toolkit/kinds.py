@@ -35,7 +35,7 @@ class PlainText:
 
 @dataclass(frozen=True, slots=True)
 class SupportedChoice:
-    """A choice of which more exists than is supported; `unsupported` says of the rest why."""
+    """A choice some of whose values are not supported here; `unsupported` has the reasons."""
 
     choice: Choice
     unsupported: Mapping[str, str]
@@ -71,7 +71,7 @@ class CipherSuite:
 
 @dataclass(frozen=True, slots=True)
 class HeaderText:
-    """Any value that a header can have; line breaks are read as blanks."""
+    """Any value that a header can have; line breaks become spaces."""
 
     expected: ClassVar[str] = "text"
 
@@ -99,7 +99,7 @@ class BcryptHash:
 
 
 def _is_salt(text: str) -> bool:
-    """Only bcrypt itself knows; it is asked for the cheapest of hashes."""
+    """Whether bcrypt accepts the salt; checked by a hash of the lowest cost."""
     try:
         bcrypt.hashpw(b"", f"$2b$04${text}".encode())
     except ValueError:

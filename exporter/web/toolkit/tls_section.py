@@ -37,7 +37,7 @@ TURNS_TLS_ON = KEYS[:7]
 
 CLIENT_AUTH = {
     "NoClientCert": ssl.CERT_NONE,
-    # Such a certificate is asked for, but not looked at: nobody is turned away either way.
+    # Asks for a certificate but does not verify it, so no client is refused either way.
     "RequestClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
@@ -79,7 +79,7 @@ class TlsSection:
         self._versions = versions
 
     def context(self) -> ssl.SSLContext | None:
-        """What the section asks for; None where that is no TLS, or at fault."""
+        """The context; None where TLS is not configured or the section has faults."""
         self._reader.unknown(self._given, KEYS, SECTION)
         certificate, key, client_ca = (self._pem(name) for name in ("cert", "key", "client_ca"))
         verify = self._client_auth(client_ca)
