@@ -12,8 +12,8 @@ import yaml
 
 from exporter.config import fields, nodes
 from exporter.config.fields import Field
+from exporter.config.file_reader import MISSING, Entry, FileReader, below, is_credential
 from exporter.config.kinds import Choice
-from exporter.config.reading import MISSING, Entry, Reading, below, is_credential
 from exporter.config.settings import Account, AppCredential, BearerCredential
 from exporter.credentials import CredentialSource, EnvironmentCredential, FileCredential
 from exporter.model import Provider
@@ -22,14 +22,14 @@ Table = Mapping[str, Field]
 
 
 def read(
-    reading: Reading, node: yaml.Node, providers: Mapping[str, Provider]
+    reader: FileReader, node: yaml.Node, providers: Mapping[str, Provider]
 ) -> tuple[Account, ...]:
     """The accounts in a list; those with faults are left out."""
     if not isinstance(node, yaml.SequenceNode):
-        reading.faults.add(node, "accounts", f"expected a list; found {nodes.kind(node)}")
+        reader.faults.add(node, "accounts", f"expected a list; found {nodes.kind(node)}")
         return ()
     if not node.value:
-        reading.faults.add(node, "accounts", "expected at least one account; found none")
+        reader.faults.add(node, "accounts", "expected at least one account; found none")
     tables = {
         name: {item.key: item for item in fields.account_fields(provider)}
         for name, provider in providers.items()
@@ -38,25 +38,25 @@ def read(
     accounts = []
     for number, item in enumerate(node.value):
         where = f"accounts[{number}]"
-        before = len(reading.faults)
-        entries = reading.entries(item, where)
+        before = len(reader.faults)
+        entries = reader.entries(item, where)
         if entries is None:
             continue
         named = Field("provider", Choice(tuple(providers)), "", required=True)
-        name = reading.field(named, entries, where, item)
+        name = reader.field(named, entries, where, item)
         if name is MISSING:
             table = _shared(tables.values())
             known = dict.fromkeys(key for theirs in tables.values() for key in theirs)
         else:
             table = tables[name]
             known = dict.fromkeys(table)
-        values = _values(reading, item, entries, table, tables, known, where)
-        _unique(reading, entries, values["name"], lines, where)
+        values = _values(reader, item, entries, table, tables, known, where)
+        _unique(reader, entries, values["name"], lines, where)
         if name is MISSING:
             continue
         provider = providers[name]
-        credential = _credential(reading, item, entries, values, provider, where)
-        if len(reading.faults) == before and credential is not None:
+        credential = _credential(reader, item, entries, values, provider, where)
+        if len(reader.faults) == before and credential is not None:
             accounts.append(_account(provider, values, credential))
     return tuple(accounts)
 
@@ -85,7 +85,7 @@ def _account(
 
 
 def _values(
-    reading: Reading,
+    reader: FileReader,
     node: yaml.Node,
     entries: Mapping[str, Entry],
     table: Table,
@@ -99,19 +99,19 @@ def _values(
         owners = [name for name, theirs in tables.items() if key in theirs]
         if owners and key not in known:
             text = f"only for accounts of {' and '.join(owners)}"
-            reading.faults.add(entry.key, below(where, key), text)
+            reader.faults.add(entry.key, below(where, key), text)
         elif key not in known:
             unknown[key] = entry
-    reading.unknown(unknown, known, where)
+    reader.unknown(unknown, known, where)
     values = {
-        key: reading.field(item, entries, where, node)
+        key: reader.field(item, entries, where, node)
         for key, item in table.items()
         if key != "provider"
     }
     for key in ("url", "auth_url"):
         if values.get(key, MISSING) is not MISSING and key in entries and _is_exposed(values[key]):
             text = "plain http; everybody on the way can read the credential"
-            reading.warnings.add(entries[key].value, below(where, key), text)
+            reader.warnings.add(entries[key].value, below(where, key), text)
     return values
 
 
@@ -127,26 +127,26 @@ def _shared(tables: Iterable[Table]) -> Table:
 
 
 def _unique(
-    reading: Reading, entries: Mapping[str, Entry], name: Any, lines: dict[str, int], where: str
+    reader: FileReader, entries: Mapping[str, Entry], name: Any, lines: dict[str, int], where: str
 ) -> None:
     if name is MISSING:
         return
     node = entries["name"].value
     if name in lines:
         text = f"{nodes.quoted(name)} is already the name of the account at line {lines[name]}"
-        reading.faults.add(node, f"{where}.name", text)
+        reader.faults.add(node, f"{where}.name", text)
     lines.setdefault(name, nodes.line(node))
 
 
 def _credential(
-    reading: Reading,
+    reader: FileReader,
     node: yaml.Node,
     entries: Mapping[str, Entry],
     values: Mapping[str, Any],
     provider: Provider,
     where: str,
 ) -> BearerCredential | AppCredential | None:
-    """The one way to sign in that the account gives; a fault when it is not exactly one."""
+    """The credential of the account; a fault when it is not exactly one."""
     ways = [fields.stems(way) for way in provider.authentication]
     given = {
         way: [key for stem in way for key in fields.sources(stem) if key in entries] for way in ways
@@ -154,26 +154,26 @@ def _credential(
     begun = [way for way in ways if given[way]]
     if not begun:
         if any(is_credential(key) and key not in values for key in entries):
-            return None  # there is one, under a key that is at fault already
+            return None  # a misspelt key, for which a fault is noted already
         choices = ", or ".join(
             " with ".join(" or ".join(fields.sources(stem)) for stem in way) for way in ways
         )
-        reading.faults.add(node, where, f"no credential; give {choices}")
+        reader.faults.add(node, where, f"no credential; give {choices}")
         return None
     way = begun[0]
     for other in begun[1:]:
         key = given[other][0]
         text = f"a second way to sign in, beside {given[way][0]}; keep one"
-        reading.faults.add(entries[key].key, f"{where}.{key}", text)
+        reader.faults.add(entries[key].key, f"{where}.{key}", text)
     found: list[CredentialSource] = []
     for stem in way:
         keys = [key for key in fields.sources(stem) if key in entries]
         if not keys:
             missing = " or ".join(fields.sources(stem))
-            reading.faults.add(node, where, f"{given[way][0]} is incomplete without {missing}")
+            reader.faults.add(node, where, f"{given[way][0]} is incomplete without {missing}")
         elif len(keys) > 1:
             text = f"a second source, beside {keys[0]}; keep one"
-            reading.faults.add(entries[keys[1]].key, f"{where}.{keys[1]}", text)
+            reader.faults.add(entries[keys[1]].key, f"{where}.{keys[1]}", text)
         elif isinstance(value := values[keys[0]], Path):
             found.append(FileCredential(value))
         elif value is not MISSING:

@@ -1,6 +1,6 @@
-"""Every key as data, from which reader, documentation and JSON schema are made.
+"""Every key as data, for the reader, the documentation and the JSON schema.
 
-A new section takes a row in `SECTIONS`, its dataclass in `settings`, and a field of `Config`.
+A new section needs an entry in `SECTIONS`, its dataclass in `settings`, and a field of `Config`.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from exporter.model import BearerToken, ClientCredentials, Option, Provider
 class Field:
     """One key. `into` is the name of its setting where that differs.
 
-    `default` is written as it would be in the file. None means that there is no fixed one;
-    `default_help` then says in Markdown what holds instead.
+    `default` is written as in the file. None means that there is no fixed default; `default_help`
+    then says in Markdown what is used instead.
     """
 
     key: str
@@ -45,7 +45,7 @@ class Field:
     required: bool = False
 
 
-def _settled(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:  # noqa: ARG001
+def _unchanged(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:  # noqa: ARG001
     return {}
 
 
@@ -53,26 +53,26 @@ def _settled(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:  
 class Section:
     """A mapping at the top level, read into `settings(**values)`.
 
-    `settle` sees all values once each is right by itself, together with the keys that were
+    `settle` is called with all values once each is valid by itself, and with the keys that were
     given; it may change defaults, and returns a fault for each key that contradicts another.
-    The settings of an `optional` one are None when the file does not have it.
+    The settings of an `optional` section are None when the file does not have it.
     """
 
     key: str
     settings: Callable[..., object]
     help: str
     fields: tuple[Field, ...]
-    settle: Callable[[dict[str, Any], frozenset[str]], dict[str, str]] = field(default=_settled)
+    settle: Callable[[dict[str, Any], frozenset[str]], dict[str, str]] = field(default=_unchanged)
     optional: bool = False
 
 
 _VARIABLE = Text("the name of an environment variable", "[A-Za-z_][A-Za-z0-9_]*", secret=True)
 
 SHORT_CADENCE_SECONDS = 120
-"""Below this the default delay is a fifteenth of the cadence, so that it stays a small part."""
+"""Below this cadence the default delay is a fifteenth of it, instead of a minute."""
 
 
-def _settled_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:
+def _settle_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:
     cadence = values["cadence_seconds"]
     if "delay" not in given and cadence < SHORT_CADENCE_SECONDS:
         values["delay_seconds"] = cadence // 15
@@ -83,7 +83,7 @@ def _settled_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str,
     return {}
 
 
-def _settled_remote_write(
+def _settle_remote_write(
     values: dict[str, Any],  # noqa: ARG001
     given: frozenset[str],
 ) -> dict[str, str]:
@@ -160,7 +160,7 @@ SECTIONS = (
                 default_help="no limit",
             ),
         ),
-        _settled_polling,
+        _settle_polling,
     ),
     Section(
         "ledger",
@@ -224,7 +224,7 @@ SECTIONS = (
                 into="timeout_seconds",
             ),
         ),
-        _settled_remote_write,
+        _settle_remote_write,
         optional=True,
     ),
 )
@@ -253,17 +253,17 @@ _STEMS = {
 
 
 def stems(way: BearerToken | ClientCredentials) -> tuple[str, ...]:
-    """What a way to sign in needs; each is the key of a source without its `_file` or `_env`."""
+    """What a way of authentication needs: keys without their `_file` or `_env`."""
     return ("credentials",) if isinstance(way, BearerToken) else ("app_key", "app_secret")
 
 
 def sources(stem: str) -> tuple[str, ...]:
-    """The keys that can say where `stem` is read; an account has one of them."""
+    """The keys that can say where `stem` is read from; an account has one of them."""
     return tuple(f"{stem}_{source}" for source in _SOURCES)
 
 
 def credential_keys(provider: Provider) -> tuple[str, ...]:
-    """Every key that signing in to the provider may take."""
+    """Every key for a credential of the provider."""
     return tuple(
         key for way in provider.authentication for stem in stems(way) for key in sources(stem)
     )
@@ -279,7 +279,7 @@ def credential_combinations(provider: Provider) -> tuple[tuple[str, ...], ...]:
 
 
 def option_default(option: Option) -> str | bool | tuple[str, ...]:
-    """The option's default, an empty one of its own type when it has none."""
+    """The option's default; if it has none, the empty value of its type."""
     if option.default == "" and option.type != "string":
         return () if option.type == "strings" else False
     return option.default

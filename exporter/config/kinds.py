@@ -10,27 +10,33 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import yaml
 
 from exporter.config import durations, nodes
 
+T_co = TypeVar("T_co", covariant=True)
+
 
 class Unfit(Exception):
-    """A value is not of its kind."""
+    """A value is not of the kind that its key takes."""
 
 
-class Kind(Protocol):
-    """One kind of scalar."""
+class Readable(Protocol[T_co]):
+    """A kind of value that can be read."""
 
     @property
     def expected(self) -> str:
         """What a value of this kind is, as in 'expected …'."""
 
-    def read(self, node: yaml.Node) -> object:
+    def read(self, node: yaml.Node) -> T_co:
         """The value; raises Unfit."""
+
+
+class Kind(Readable[object], Protocol):
+    """A kind of value that keys of the configuration take."""
 
     def schema(self) -> dict[str, object]:
         """A JSON schema that accepts at least what `read` does."""
@@ -38,7 +44,7 @@ class Kind(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list without repetitions of one kind of scalar. (`exporter.config.reader` reads it.)"""
+    """A list of one kind of scalar, without repetitions. `FileReader` reads it."""
 
     kind: Kind
     empty: bool = True
@@ -52,14 +58,14 @@ class Many:
         return items if self.empty else {**items, "minItems": 1}
 
 
-def unfit(kind: Kind, node: yaml.Node, *, secret: bool = False) -> Unfit:
-    """That `node` is not of the kind; the content of a secret one is not shown."""
+def unfit(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> Unfit:
+    """The error that `node` is not of the kind; a secret's content is not shown."""
     found = nodes.kind(node) if secret else nodes.found(node)
     return Unfit(f"expected {kind.expected}; found {found}")
 
 
-def text_of(kind: Kind, node: yaml.Node, *, secret: bool = False) -> str:
-    """The text that a node is; Unfit for one that YAML takes for a number, a date, …"""
+def text_of(kind: Readable[object], node: yaml.Node, *, secret: bool = False) -> str:
+    """The text of a node; Unfit if YAML reads it as a number, a date, …"""
     if nodes.tag(node) == "str":
         return nodes.scalar(node)
     fault = unfit(kind, node, secret=secret)
@@ -70,15 +76,16 @@ def text_of(kind: Kind, node: yaml.Node, *, secret: bool = False) -> str:
 
 def nearest(word: str, words: Iterable[str]) -> str:
     """`; did you mean …?`, or nothing when no word is near."""
-    matches = difflib.get_close_matches(word[:100].lower(), words, n=1)
-    return f"; did you mean {matches[0]}?" if matches else ""
+    known = {one.lower(): one for one in words}
+    matches = difflib.get_close_matches(word[:100].lower(), known, n=1)
+    return f"; did you mean {known[matches[0]]}?" if matches else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time; read into seconds, a whole number of them unless `fractions`.
+    """A length of time, read as seconds, a whole number of them unless `fractions`.
 
-    `unlimited` is a word that stands for no limit and is read into None.
+    `unlimited` is a word for no limit, which is read as None.
     """
 
     least: str
@@ -145,7 +152,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number above 0, of which there may be a fraction."""
+    """A number above 0, which may have a fraction."""
 
     most: int
     example: str
@@ -156,7 +163,7 @@ class Number:
 
     def read(self, node: yaml.Node) -> float:
         text = nodes.scalar(node)
-        # As for `Count`; an exponent is how YAML itself writes the smallest.
+        # Decimal, as for `Count`; PyYAML writes very small numbers with an exponent.
         pattern = r"(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{0,30}(?:[eE][-+][0-9]{1,3})?)?"
         if nodes.tag(node) not in ("int", "float") or re.fullmatch(pattern, text) is None:
             raise unfit(self, node)
@@ -170,19 +177,24 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """True or false."""
+    """True or false; with `letters` also an unquoted y or n, which PyYAML takes for text."""
+
+    letters: bool = False
 
     @property
     def expected(self) -> str:
         return "true or false"
 
     def read(self, node: yaml.Node) -> bool:
-        # The words of YAML 1.1; unquoted, they cannot mean anything else under such a key.
+        # The words for true and false in YAML 1.1, as PyYAML knows them.
         words = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-        value = words.get(nodes.scalar(node).lower())
-        if nodes.tag(node) != "bool" or value is None:
+        word = nodes.scalar(node).lower()
+        unquoted = isinstance(node, yaml.ScalarNode) and not node.style
+        if self.letters and unquoted and word in ("y", "n"):
+            return word == "y"
+        if nodes.tag(node) != "bool" or word not in words:
             raise unfit(self, node)
-        return value
+        return words[word]
 
     def schema(self) -> dict[str, object]:
         return {"type": "boolean"}
@@ -211,7 +223,7 @@ class Text:
 class File:
     """The path of a file, as it is written.
 
-    A `secret` file's is not quoted: the credential itself may have been pasted in its place.
+    With `secret`, messages do not quote the path: it may be the credential itself, pasted there.
     """
 
     secret: bool = False
@@ -229,7 +241,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """The address of an API, without a final slash. Never quoted: it may hold a password."""
+    """The URL of an API, read without a final slash. Never quoted: it may hold a password."""
 
     pattern: ClassVar[str] = r"https?://[^\s/?#@]+(/[^\s?#]*)?"
 
@@ -262,7 +274,7 @@ class Url:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Names and values of labels, read into sorted pairs."""
+    """Label names with their values, read as sorted pairs."""
 
     name: ClassVar[str] = "[a-zA-Z_][a-zA-Z0-9_]*"
 
@@ -302,7 +314,9 @@ class Choice:
 
     @property
     def expected(self) -> str:
-        return "one of " + ", ".join(self.choices)
+        if len(self.choices) > 2:
+            return "one of " + ", ".join(self.choices)
+        return " or ".join(self.choices)
 
     def read(self, node: yaml.Node) -> str:
         text = text_of(self, node)

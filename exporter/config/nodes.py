@@ -1,7 +1,7 @@
-"""YAML as a tree of nodes that know their lines.
+"""A YAML file as a tree of nodes, which have their lines.
 
-Nothing is constructed from the nodes but by whoever reads them, so `!!python/…` tags are inert.
-Nothing that this module says quotes the file: a syntax error may well sit in a credential.
+PyYAML constructs no objects from the nodes, so `!!python/…` tags have no effect. Messages about
+syntax errors never quote the file, because the error may be in a credential.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 else:
     Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-LARGEST_FILE = 2**20
-DEEPEST = 32
-"""Levels of nesting. libyaml's composer recurses in C: 100,000 levels would end the process."""
-MOST_ALIASES = 100
-"""Few enough that aliases of aliases cannot unfold into more than the file could hold itself."""
+MAX_FILE_BYTES = 2**20
+MAX_DEPTH = 32
+"""Levels of nesting. libyaml's composer recurses in C: 100,000 levels would crash the process."""
+MAX_ALIASES = 100
+"""Few enough that aliases of aliases cannot expand into more than a file may hold."""
 
 _TAG = "tag:yaml.org,2002:"
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -42,16 +42,16 @@ _PROBLEMS = (
     ("expected '-'", "not indented as the list it belongs to, or an entry without its dash"),
     ("block end", "not indented as what it belongs to, or text behind a closing quote"),
 )
-"""What libyaml says, and what people understand."""
+"""Parts of libyaml's messages, and what is said instead."""
 
 _OPEN = ("':'", "',' or", "end of stream")
-"""Where this is the problem, the place where something was opened says more than its end."""
+"""For these problems the line where something was opened is reported, not where it ends."""
 
 
 def read(path: Path) -> yaml.Node:
     """The root of the document in the file; ConfigError when there is not exactly one."""
     text = _text(path)
-    _guard(path, text)
+    _check(path, text)
     try:
         return compose(text)
     except yaml.MarkedYAMLError as error:
@@ -87,7 +87,7 @@ def scalar(node: yaml.Node) -> str:
 
 
 def kind(node: yaml.Node) -> str:
-    """What a node is, in words that give nothing of its content away."""
+    """What a node is, in words that reveal nothing of its content."""
     names = {
         "str": "text",
         "int": "a number",
@@ -102,7 +102,7 @@ def kind(node: yaml.Node) -> str:
 
 
 def found(node: yaml.Node) -> str:
-    """What a node is, with the beginning of its content; text is in quotes, the rest is not."""
+    """The beginning of a scalar, in quotes if it is text; what the node is if it is no scalar."""
     if not isinstance(node, yaml.ScalarNode) or tag(node) == "null":
         return kind(node)
     return quoted(scalar(node)) if tag(node) == "str" else shown(scalar(node))
@@ -123,13 +123,13 @@ def quoted(text: str) -> str:
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError([f"{path}: {error.strerror or 'cannot be read'}"]) from error
     except ValueError as error:
         raise ConfigError([f"{str(path)!r}: not a path"]) from error
-    if len(data) > LARGEST_FILE:
-        raise ConfigError([f"{path}: larger than {LARGEST_FILE // 2**20} MiB"])
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError([f"{path}: larger than {MAX_FILE_BYTES // 2**20} MiB"])
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -138,8 +138,8 @@ def _text(path: Path) -> str:
         raise ConfigError([f"{path}:{number}: not UTF-8"]) from None
 
 
-def _guard(path: Path, text: str) -> None:
-    """Refuse what the composer would choke on."""
+def _check(path: Path, text: str) -> None:
+    """Refuse what the composer could not handle: characters, deep nesting, many aliases."""
     if forbidden := _FORBIDDEN.search(text):
         number = len(_BREAKS.findall(text, 0, forbidden.start())) + 1
         code = f"U+{ord(forbidden[0]):04X}"
@@ -153,8 +153,8 @@ def _guard(path: Path, text: str) -> None:
                 depth -= 1
             elif isinstance(event, yaml.AliasEvent):
                 aliases += 1
-            if depth > DEEPEST or aliases > MOST_ALIASES:
-                limit = f"{DEEPEST} levels" if depth > DEEPEST else f"{MOST_ALIASES} aliases"
+            if depth > MAX_DEPTH or aliases > MAX_ALIASES:
+                limit = f"{MAX_DEPTH} levels" if depth > MAX_DEPTH else f"{MAX_ALIASES} aliases"
                 number = event.start_mark.line + 1 if event.start_mark else 1
                 raise ConfigError([f"{path}:{number}: more than {limit}"])
     except yaml.MarkedYAMLError as error:

@@ -1,4 +1,4 @@
-"""The running configuration, fit to be shown."""
+"""The running configuration as it is shown to people, without secrets."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _account(account: Account) -> dict[str, object]:
         shown |= _source("credentials", account.credential.token)
     shown["feeds"] = list(account.feeds)
     for key, value in account.options.items():
-        if value != "":  # which a file cannot say otherwise than by leaving the key out
+        if value != "":  # the default, which cannot be written in a file
             shown[key] = list(value) if isinstance(value, tuple) else value
     return shown
 
@@ -73,7 +73,7 @@ def _source(stem: str, source: CredentialSource) -> dict[str, object]:
 
 
 def _without_secrets(url: str) -> str:
-    """Files cannot hold such addresses; a command line or a provider might."""
+    """The URL without user and query. Those in files have none; a provider's own might."""
     address = urlsplit(url)
     host = address.netloc.rpartition("@")[2]
     return urlunsplit((address.scheme, host, address.path, "", ""))

@@ -1,4 +1,4 @@
-"""What a valid configuration says, every default filled in."""
+"""The settings of a valid configuration, with every default filled in."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from exporter.model import Options, Provider
 
 @dataclass(frozen=True, slots=True)
 class BearerCredential:
-    """A ready token."""
+    """A bearer token."""
 
     token: CredentialSource
 
 
 @dataclass(frozen=True, slots=True)
 class AppCredential:
-    """An app's key and secret, with which tokens are fetched."""
+    """An app's key and secret, which are exchanged for tokens."""
 
     key: CredentialSource
     secret: CredentialSource
@@ -28,8 +28,8 @@ class AppCredential:
 class Polling:
     """When and how vendors are asked. `delay_seconds` is less than `cadence_seconds`.
 
-    `history_seconds` is None where everything that the vendor keeps is wanted, and
-    `requests_per_second` where there may be as many as `concurrency` lets through.
+    `history_seconds` is None for everything that the vendor keeps, `requests_per_second` where only
+    `concurrency` limits the requests.
     """
 
     cadence_seconds: int
@@ -50,7 +50,7 @@ class LedgerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what an account can become."""
+    """Limits on the series of an account."""
 
     streams: int
     labels: int
@@ -76,7 +76,7 @@ class RemoteWrite:
 
     @property
     def password(self) -> CredentialSource | None:
-        """Where the password that belongs to `username` is."""
+        """Where the password of `username` is."""
         return _source(self.password_file, self.password_env)
 
 
@@ -104,7 +104,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A whole file. `warnings` are worth a log line each, in the form of faults."""
+    """A whole file. `warnings` are lines for the log, in the form of faults."""
 
     polling: Polling
     ledger: LedgerSettings

@@ -1,1 +1,1 @@
-"""Answers scrapers and people over HTTP."""
+"""The HTTP server: metrics for Prometheus, pages and JSON for people."""

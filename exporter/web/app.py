@@ -1,6 +1,6 @@
-"""The HTTP side: bytes that are ready, and a few small pages about how things stand.
+"""The ASGI application: the metrics, the landing page, health, status and reloading.
 
-Plain ASGI. A scrape finds its page put together and only sends it.
+The page of metrics is made by `exporter.exposition`; a scrape only sends it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 
 from exporter.exposition import Format, Page
 from exporter.polling.status import AccountStatus
-from exporter.web.fast_path import LARGEST_BYTES, Headers
+from exporter.web.fast_path import MAX_RESPONSE_BYTES, Headers
 from exporter.web.landing import content_security_policy, landing_page
 from exporter.web.negotiation import accepts_gzip, choose_format
 
@@ -28,20 +28,20 @@ JSON = "application/json"
 
 
 class Facts(Protocol):
-    """What the pages tell of; the application behind the server."""
+    """What the responses are made from; `exporter.app` implements it."""
 
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
         """All (provider, account) pairs."""
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
-        """The exposition, of all accounts or of these."""
+        """The exposition of these accounts, or of all for None."""
 
     def status(self) -> tuple[AccountStatus, ...]:
-        """How every account stands."""
+        """The state of every account."""
 
     def healthy(self) -> str | None:
-        """None while the poll loop is alive, else what is wrong."""
+        """None while the poll loop is running, else what is wrong."""
 
     def ready(self) -> str | None:
         """None once every account was polled or restored, else what is missing."""
@@ -50,15 +50,15 @@ class Facts(Protocol):
         """The running configuration without secrets."""
 
     async def reload(self) -> str | None:
-        """Read configuration and credentials anew; None, or why the old ones stay."""
+        """Reload configuration and credentials; None, or why the old ones stay in use."""
 
     def now(self) -> float:
         """The time that statuses refer to."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A small answer."""
+class Response:
+    """A small response, complete in memory."""
 
     status: int
     body: str
@@ -67,8 +67,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a scraper accepts."""
+class Representation:
+    """The form of the exposition that a scraper accepts: format and compression."""
 
     format: Format
     gzip: bool
@@ -90,37 +90,37 @@ class Server:
         self._max_requests = max_requests
         self._lifecycle = lifecycle
         self._in_flight = 0
-        self._ready: dict[Wish, tuple[Page, bytes | None]] = {}
+        self._cached_responses: dict[Representation, tuple[Page, bytes | None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- no request here has a body
-        """Answer one request."""
+        """Respond to one request."""
         if scope["type"] != "http":
             return
         path: str = scope["path"]
         if path == self._telemetry_path and scope["method"] in ("GET", "HEAD"):
             await self._scrape(scope, send)
             return
-        await _send(send, await self._answer(scope["method"], path), scope["method"])
+        await _send(send, await self._respond(scope["method"], path), scope["method"])
 
     async def _scrape(self, scope: Scope, send: Send) -> None:
         if self._in_flight >= self._max_requests:
             await _send(
                 send,
-                Answer(503, f"Limit of concurrent requests reached ({self._max_requests}).\n"),
+                Response(503, f"Limit of concurrent requests reached ({self._max_requests}).\n"),
                 scope["method"],
             )
             return
         self._in_flight += 1
         try:
             try:
-                accounts = self._narrowed(scope["query_string"])
+                accounts = self._selected_accounts(scope["query_string"])
             except ValueError as error:
-                await _send(send, Answer(400, f"{error}\n"), scope["method"])
+                await _send(send, Response(400, f"{error}\n"), scope["method"])
                 return
-            wish = _wish(scope["headers"])
-            page = self._facts.page(wish.format, accounts)
-            gzip = wish.gzip
-            headers = _page_headers(page, wish)
+            accepted = _representation(scope["headers"])
+            page = self._facts.page(accepted.format, accounts)
+            gzip = accepted.gzip
+            headers = _page_headers(page, accepted)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             chunks = () if scope["method"] == "HEAD" else page.gzip if gzip else page.plain
             for chunk in chunks[:-1]:
@@ -129,30 +129,30 @@ class Server:
         finally:
             self._in_flight -= 1
 
-    # The fast lane.
+    # For the fast path; see `exporter.web.fast_path.ReadyResponses`.
 
-    def wanted(self, headers: Headers) -> object | None:
-        """What an ordinary scrape with these headers asks for."""
-        return _wish(headers)
+    def representation(self, headers: Headers) -> object | None:
+        """The form of the exposition that a scrape with these headers accepts."""
+        return _representation(headers)
 
-    def ready(self, key: object) -> bytes | None:
-        """The whole answer to an ordinary scrape; None while too many are in flight."""
-        if not isinstance(key, Wish) or self._in_flight >= self._max_requests:
+    def ready_response(self, key: object) -> bytes | None:
+        """The whole response to a scrape; None if it is large or too many are in flight."""
+        if not isinstance(key, Representation) or self._in_flight >= self._max_requests:
             return None
         page = self._facts.page(key.format, None)
-        known = self._ready.get(key)
-        if known is not None and known[0] is page:
-            return known[1]
-        answer = None
-        if (page.gzip_length if key.gzip else page.plain_length) <= LARGEST_BYTES:
+        cached = self._cached_responses.get(key)
+        if cached is not None and cached[0] is page:
+            return cached[1]
+        response = None
+        if (page.gzip_length if key.gzip else page.plain_length) <= MAX_RESPONSE_BYTES:
             head = b"".join(b"%b: %b\r\n" % header for header in _page_headers(page, key))
             body = b"".join(page.gzip if key.gzip else page.plain)
-            answer = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
-        self._ready[key] = (page, answer)
-        return answer
+            response = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
+        self._cached_responses[key] = (page, response)
+        return response
 
-    def _narrowed(self, query: bytes) -> frozenset[str] | None:
-        """The accounts that `?account=` and `?provider=` leave; None for all of them."""
+    def _selected_accounts(self, query: bytes) -> frozenset[str] | None:
+        """The accounts that `?account=` and `?provider=` select; None for all of them."""
         if not query:
             return None
         wanted: dict[str, set[str]] = {"account": set(), "provider": set()}
@@ -173,21 +173,21 @@ class Server:
             and (not wanted["provider"] or provider in wanted["provider"])
         )
 
-    async def _answer(self, method: str, path: str) -> Answer:
+    async def _respond(self, method: str, path: str) -> Response:
         reads = method in ("GET", "HEAD")
         match path:
             case "/-/reload":
                 if method not in ("POST", "PUT"):
-                    return Answer(
+                    return Response(
                         405, "Only POST or PUT is allowed.\n", headers=_allow("POST, PUT")
                     )
                 return await self._reload()
             case "/" | "/-/healthy" | "/-/ready" | "/config" | "/api/v1/status" if not reads:
-                return Answer(405, "Only GET is allowed.\n", headers=_allow("GET, HEAD"))
+                return Response(405, "Only GET is allowed.\n", headers=_allow("GET, HEAD"))
             case self._telemetry_path:
-                return Answer(405, "Only GET is allowed.\n", headers=_allow("GET, HEAD"))
+                return Response(405, "Only GET is allowed.\n", headers=_allow("GET, HEAD"))
             case "/":
-                return Answer(
+                return Response(
                     200,
                     landing_page(
                         self._facts.status(),
@@ -203,20 +203,20 @@ class Server:
             case "/-/ready":
                 return _health(self._facts.ready(), "Ready.\n")
             case "/config":
-                return Answer(200, self._facts.configuration(), "application/yaml; charset=utf-8")
+                return Response(200, self._facts.configuration(), "application/yaml; charset=utf-8")
             case "/api/v1/status":
-                return Answer(200, _status_json(self._facts.status(), self._facts.now()), JSON)
+                return Response(200, _status_json(self._facts.status(), self._facts.now()), JSON)
             case _:
-                return Answer(404, "Not found.\n")
+                return Response(404, "Not found.\n")
 
-    async def _reload(self) -> Answer:
+    async def _reload(self) -> Response:
         if not self._lifecycle:
-            return Answer(403, "Lifecycle API is not enabled (--web.enable-lifecycle).\n")
+            return Response(403, "Lifecycle API is not enabled (--web.enable-lifecycle).\n")
         failure = await self._facts.reload()
-        return Answer(200, "") if failure is None else Answer(500, f"{failure}\n")
+        return Response(200, "") if failure is None else Response(500, f"{failure}\n")
 
 
-def _wish(headers: Iterable[tuple[bytes, bytes]]) -> Wish:
+def _representation(headers: Iterable[tuple[bytes, bytes]]) -> Representation:
     accept = encoding = ""
     for name, value in headers:
         if name == b"accept":
@@ -224,17 +224,17 @@ def _wish(headers: Iterable[tuple[bytes, bytes]]) -> Wish:
             accept = f"{accept},{text}" if accept else text
         elif name == b"accept-encoding":
             encoding = value.decode("latin-1")
-    return Wish(choose_format(accept) if accept else Format.TEXT, accepts_gzip(encoding))
+    return Representation(choose_format(accept) if accept else Format.TEXT, accepts_gzip(encoding))
 
 
-def _page_headers(page: Page, wish: Wish) -> list[tuple[bytes, bytes]]:
-    length = page.gzip_length if wish.gzip else page.plain_length
+def _page_headers(page: Page, accepted: Representation) -> list[tuple[bytes, bytes]]:
+    length = page.gzip_length if accepted.gzip else page.plain_length
     headers = [
-        (b"content-type", wish.format.value.encode()),
+        (b"content-type", accepted.format.value.encode()),
         (b"content-length", b"%d" % length),
         (b"vary", b"Accept, Accept-Encoding"),
     ]
-    if wish.gzip:
+    if accepted.gzip:
         headers.append((b"content-encoding", b"gzip"))
     return headers
 
@@ -243,21 +243,21 @@ def _allow(methods: str) -> tuple[tuple[bytes, bytes], ...]:
     return ((b"allow", methods.encode()),)
 
 
-def _health(problem: str | None, fine: str) -> Answer:
-    return Answer(200, fine) if problem is None else Answer(503, f"{problem}\n")
+def _health(problem: str | None, fine: str) -> Response:
+    return Response(200, fine) if problem is None else Response(503, f"{problem}\n")
 
 
 def _status_json(accounts: Iterable[AccountStatus], now: float) -> str:
     return msgspec.json.encode({"now": now, "accounts": tuple(accounts)}).decode()
 
 
-async def _send(send: Send, answer: Answer, method: str) -> None:
-    body = answer.body.encode("utf-8", "replace")
+async def _send(send: Send, response: Response, method: str) -> None:
+    body = response.body.encode("utf-8", "replace")
     headers = [
-        (b"content-type", answer.content_type.encode()),
+        (b"content-type", response.content_type.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"x-content-type-options", b"nosniff"),
-        *answer.headers,
+        *response.headers,
     ]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})

@@ -1,8 +1,8 @@
-"""Connections that cannot be held open for nothing: whoever is slow or says nothing is let go.
+"""Connections with time limits, so that slow or silent clients cannot use up the server.
 
-A scraper needs a descriptor, a little memory and one of the scrapes in flight. A client that
-sends its request by the byte, never ends its headers, or does not read its answer would keep
-them for ever, and a thousand of those would keep everybody else out.
+A connection takes a file descriptor, some memory and one of the scrapes in flight. A client that
+sends its request byte by byte, never ends its headers, or does not read the response would hold
+them for ever, and a thousand such clients would leave nothing for others.
 """
 
 from __future__ import annotations
@@ -13,80 +13,82 @@ from contextlib import suppress
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-REQUEST_SECONDS = 10.0
-"""For a whole request, from the connection or from its first byte."""
+REQUEST_TIMEOUT_SECONDS = 10.0
+"""For receiving a whole request, from the connection's start or from the request's first byte."""
 
-READING_SECONDS = 30.0
-"""For as much of an answer as lets the next part be sent. A scraper gives up sooner."""
+WRITE_TIMEOUT_SECONDS = 30.0
+"""For a client to read enough that more can be sent. Scrapers give up sooner."""
 
-LARGEST_REQUEST = 64 * 2**10
+MAX_REQUEST_BYTES = 64 * 2**10
 
-MOST_CONNECTIONS = 1000
-"""Beyond this, or half of the descriptors there are, the longest idle one makes room."""
+MAX_CONNECTIONS = 1000
+"""Beyond this, or half of the file descriptors, the longest idle connection is closed."""
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection, with an end to everything."""
+    """One client's connection, closed when a request or the reading of a response takes too long."""
 
-    _begun_at = 0.0
+    _started_at = 0.0
     _received = 0
-    _request_end: asyncio.TimerHandle | None = None
-    _reading_end: asyncio.TimerHandle | None = None
+    _request_timeout: asyncio.TimerHandle | None = None
+    _write_timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._await_request()
-        if len(self.connections) > _most():
-            self._make_room()
+        self._start_request_timeout()
+        if len(self.connections) > _max_connections():
+            self._close_longest_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._request_arrived()
-        self._go_on_writing()
+        self._end_request_timeout()
+        self._end_write_timeout()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._await_request()
+        self._start_request_timeout()
         self._received += len(data)
         super().data_received(data)
-        if self._received > LARGEST_REQUEST:
+        if self._received > MAX_REQUEST_BYTES:
             self.transport.abort()
 
     def on_message_begin(self) -> None:
-        self._await_request()
+        self._start_request_timeout()
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        self._request_arrived()
+        self._end_request_timeout()
         super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._reading_end is None:
-            self._reading_end = self.loop.call_later(READING_SECONDS, self.transport.abort)
+        if self._write_timeout is None:
+            self._write_timeout = self.loop.call_later(WRITE_TIMEOUT_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        self._go_on_writing()
+        self._end_write_timeout()
         super().resume_writing()
 
-    def _await_request(self) -> None:
-        if self._request_end is None:
-            self._begun_at = self.loop.time()
-            self._request_end = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+    def _start_request_timeout(self) -> None:
+        if self._request_timeout is None:
+            self._started_at = self.loop.time()
+            self._request_timeout = self.loop.call_later(
+                REQUEST_TIMEOUT_SECONDS, self.transport.abort
+            )
 
-    def _request_arrived(self) -> None:
+    def _end_request_timeout(self) -> None:
         self._received = 0
-        if self._request_end is not None:
-            self._request_end.cancel()
-            self._request_end = None
+        if self._request_timeout is not None:
+            self._request_timeout.cancel()
+            self._request_timeout = None
 
-    def _go_on_writing(self) -> None:
-        if self._reading_end is not None:
-            self._reading_end.cancel()
-            self._reading_end = None
+    def _end_write_timeout(self) -> None:
+        if self._write_timeout is not None:
+            self._write_timeout.cancel()
+            self._write_timeout = None
 
-    def _make_room(self) -> None:
-        """Let go of the connection that has been of no use for longest."""
+    def _close_longest_idle(self) -> None:
+        """Close the connection that has been idle for longest."""
         idle = [
             one
             for one in self.connections
@@ -96,16 +98,16 @@ class Connection(HttpToolsProtocol):
             and (one.cycle is None or one.cycle.response_complete)
         ]
         if idle:
-            min(idle, key=lambda one: one._begun_at).transport.abort()
+            min(idle, key=lambda one: one._started_at).transport.abort()
 
 
 def raise_descriptor_limit() -> None:
-    """Take as many descriptors as the system grants: the usual first limit is a low one."""
+    """Raise the soft limit of file descriptors, which is often low, to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _most() -> int:
+def _max_connections() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MOST_CONNECTIONS if soft < 0 else min(MOST_CONNECTIONS, max(8, soft // 2))
+    return MAX_CONNECTIONS if soft < 0 else min(MAX_CONNECTIONS, max(8, soft // 2))

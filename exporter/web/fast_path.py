@@ -1,8 +1,8 @@
-"""Ordinary scrapes of ordinary pages, answered with bytes that are ready, head and all.
+"""A fast path for ordinary scrapes: the response, headers included, is one write of cached bytes.
 
-Prometheus sends the same few hundred bytes at every scrape. When they arrive whole, in one
-piece, on a connection that is doing nothing else, there is nothing to parse that was not parsed
-before, and the answer is one write. Everything else takes the usual way; the answers are equal.
+Prometheus sends the same few hundred bytes at every scrape. When they arrive in one piece on an
+idle connection, they need not be parsed again. Everything else goes through uvicorn's parser and
+the ASGI application, whose responses are equal.
 """
 
 from __future__ import annotations
@@ -12,54 +12,54 @@ from typing import Any, Protocol
 
 from exporter.web.connections import Connection
 
-LARGEST_BYTES = 1 << 18
-"""Larger answers take the usual way, which waits for readers that are slow."""
+MAX_RESPONSE_BYTES = 1 << 18
+"""Larger responses go through ASGI, which waits for slow readers."""
 
-MOST_REQUESTS = 256
-"""How many different requests are remembered."""
+MAX_REQUESTS = 256
+"""How many different requests are kept with what they ask for."""
 
-LONGEST_REQUEST = 2048
+MAX_REQUEST_BYTES = 2048
 
-_UNUSUAL = frozenset(
+_UNUSUAL_HEADERS = frozenset(
     (b"connection", b"content-length", b"expect", b"te", b"transfer-encoding", b"upgrade")
 )
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
-class Kitchen(Protocol):
-    """Where ready answers come from."""
+class ReadyResponses(Protocol):
+    """Where the cached responses come from."""
 
-    def wanted(self, headers: Headers) -> object | None:
-        """What such a request asks for, as a key; None if that takes the usual way."""
+    def representation(self, headers: Headers) -> object | None:
+        """A key for what a request with these headers asks for; None if that needs ASGI."""
 
-    def ready(self, key: object) -> bytes | None:
-        """The whole answer, head and body; None if it has to take the usual way now."""
+    def ready_response(self, key: object) -> bytes | None:
+        """The whole response, headers and body; None if ASGI has to answer this time."""
 
 
-class FastLane:
-    """Knows requests by their bytes. Shared by all connections of a server."""
+class FastPath:
+    """Finds cached responses by the bytes of the request. All connections share one."""
 
-    def __init__(self, kitchen: Kitchen, path: str) -> None:
-        self._kitchen = kitchen
+    def __init__(self, responses: ReadyResponses, path: str) -> None:
+        self._responses = responses
         self.beginning = f"GET {path} HTTP/1.1\r\n".encode("latin-1")
         self._known: dict[bytes, object | None] = {}
 
-    def answer(self, request: bytes) -> bytes | None:
-        """The ready answer to these bytes; None where the usual way has to be taken."""
+    def response(self, request: bytes) -> bytes | None:
+        """The cached response to these bytes; None where ASGI has to answer."""
         if request in self._known:
             key = self._known[request]
         else:
             headers = _headers(request, self.beginning)
-            key = None if headers is None else self._kitchen.wanted(headers)
-            if len(self._known) >= MOST_REQUESTS:
+            key = None if headers is None else self._responses.representation(headers)
+            if len(self._known) >= MAX_REQUESTS:
                 self._known.clear()
             self._known[request] = key
-        return None if key is None else self._kitchen.ready(key)
+        return None if key is None else self._responses.ready_response(key)
 
 
 def _headers(request: bytes, beginning: bytes) -> Headers | None:
-    """The headers of one whole request without a body; None for anything out of the ordinary."""
+    """The headers, if this is one whole GET without a body or unusual headers; else None."""
     if not request.startswith(beginning) or request.find(b"\r\n\r\n") != len(request) - 4:
         return None
     headers: list[tuple[bytes, bytes]] = []
@@ -69,7 +69,7 @@ def _headers(request: bytes, beginning: bytes) -> Headers | None:
             return None
         if not value.replace(b"\t", b" ").decode("ascii").isprintable():
             return None
-        if name.lower() in _UNUSUAL:
+        if name.lower() in _UNUSUAL_HEADERS:
             return None
         headers.append((name.lower(), value.strip()))
     if [name for name, _ in headers].count(b"host") != 1:
@@ -78,11 +78,11 @@ def _headers(request: bytes, beginning: bytes) -> Headers | None:
 
 
 class FastConnection(Connection):
-    """A connection that has the lane beside the usual way."""
+    """A connection that tries the fast path first."""
 
-    def __init__(self, *arguments: Any, lane: FastLane, **options: Any) -> None:
+    def __init__(self, *arguments: Any, fast_path: FastPath, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._lane = lane
+        self._fast_path = fast_path
         self._between_requests = True
 
     def on_message_begin(self) -> None:
@@ -94,30 +94,30 @@ class FastConnection(Connection):
         self._between_requests = True
 
     def data_received(self, data: bytes) -> None:
-        lane = self._lane
+        fast_path = self._fast_path
         if (
             self._between_requests
-            and len(data) <= LONGEST_REQUEST
-            and data.startswith(lane.beginning)
+            and len(data) <= MAX_REQUEST_BYTES
+            and data.startswith(fast_path.beginning)
             and (not self.cycle or self.cycle.response_complete)
             and not self.transport.get_write_buffer_size()
             and not self.transport.is_closing()
         ):
-            answer = lane.answer(data)
-            if answer is not None:
-                self._request_arrived()
-                self.transport.write(answer)
+            response = fast_path.response(data)
+            if response is not None:
+                self._end_request_timeout()
+                self.transport.write(response)
                 self.on_response_complete()
                 return
-        # Not between requests from here on, until the parser says that one is complete.
+        # A request is being parsed until `on_message_complete`.
         self._between_requests = False
         super().data_received(data)
 
 
-def factory(lane: FastLane) -> Callable[..., FastConnection]:
-    """What uvicorn makes its connections with."""
+def factory(fast_path: FastPath) -> Callable[..., FastConnection]:
+    """The protocol factory for uvicorn."""
 
     def make(*arguments: Any, **options: Any) -> FastConnection:
-        return FastConnection(*arguments, lane=lane, **options)
+        return FastConnection(*arguments, fast_path=fast_path, **options)
 
     return make

@@ -19,7 +19,7 @@ def listen(address: str) -> socket.socket:
     host, port = _split(address)
     try:
         if not host:
-            return _everywhere(port)
+            return _listen_on_all(port)
         family, _, _, _, where = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
@@ -41,11 +41,11 @@ def _split(address: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ServeError(f"cannot listen on {address!r}: an IPv6 address stands in brackets")
+        raise ServeError(f"cannot listen on {address!r}: an IPv6 address has to be in brackets")
     return host, int(port)
 
 
-def _everywhere(port: int) -> socket.socket:
+def _listen_on_all(port: int) -> socket.socket:
     with suppress(OSError):
         if socket.has_dualstack_ipv6():
             return _bound(socket.AF_INET6, ("::", port), dualstack=True)

@@ -1,4 +1,4 @@
-"""What a client accepts, by RFC 9110 sections 12.5.1 and 12.5.3, with its preferences obeyed."""
+"""Content negotiation by RFC 9110, sections 12.5.1 (Accept) and 12.5.3 (Accept-Encoding)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _OFFERS = (
     (Format.TEXT, "text", "plain", "0.0.4"),
     (Format.OPENMETRICS, "application", "openmetrics-text", "1.0.0"),
 )
-LONGEST_HEADER = 4096
-"""Longer ones say nothing that a scraper means; they are answered with the default."""
+MAX_HEADER_LENGTH = 4096
+"""Characters of a header that are read; scrapers send far fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class _Range:
     quality: float
 
     def specificity(self, type: str, subtype: str, version: str) -> int:
-        """How closely this range names that format; 0 where it does not match."""
+        """How specific the range is for that format; 0 where it does not match."""
         if (self.type, self.subtype) == ("*", "*"):
             return 1
         if self.type != type:
@@ -35,15 +35,15 @@ class _Range:
 
 
 def choose_format(accept: str) -> Format:
-    """The format that the client likes best; text 0.0.4 when it has no wish that we can meet.
+    """The format with the highest quality; text 0.0.4 when none is acceptable.
 
-    Of two that it likes equally, the one that it names more closely, then text.
+    Of two with equal quality, the one with the more specific range, then text.
     """
-    ranges = [_range(part) for part in accept[:LONGEST_HEADER].split(",")]
+    ranges = [_range(part) for part in accept[:MAX_HEADER_LENGTH].split(",")]
     best = (0.0, 0, Format.TEXT)
     for offered, kind, subtype, version in _OFFERS:
         matches = [(one.specificity(kind, subtype, version), one.quality) for one in ranges if one]
-        # The most specific range that matches decides, not the kindest one.
+        # The most specific range that matches decides, not the one with the highest quality.
         specificity, quality = max(matches, default=(0, 0.0))
         if quality > 0 and (quality, specificity) > best[:2]:
             best = (quality, specificity, offered)
@@ -51,9 +51,9 @@ def choose_format(accept: str) -> Format:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the client takes gzip: named, or by `*`, and not with q=0."""
+    """Whether the client accepts gzip: by name or by `*`, and not with q=0."""
     qualities: dict[str, float] = {}
-    for part in accept_encoding[:LONGEST_HEADER].split(","):
+    for part in accept_encoding[:MAX_HEADER_LENGTH].split(","):
         coding, _, parameters = part.partition(";")
         qualities[coding.strip().lower()] = _quality(parameters.split(";"))
     return qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0))) > 0
@@ -73,7 +73,7 @@ def _range(part: str) -> _Range | None:
 
 
 def _quality(parameters: list[str]) -> float:
-    """The value of `q`; 1 where there is none, 0 where it makes no sense."""
+    """The value of `q`; 1 where there is none, 0 where it is not valid."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip().lower() == "q":

@@ -1,4 +1,4 @@
-"""The HTTP server, set up for scrapes."""
+"""uvicorn, configured for scrapes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import uvicorn
 
 from exporter.web.app import Server
 from exporter.web.connections import Connection
-from exporter.web.fast_path import FastLane, factory
+from exporter.web.fast_path import FastPath, factory
 from exporter.web.toolkit import WebSecurity
 
 STOPPING_SECONDS = 3
-"""How long scrapes that are being answered may go on after the signal to stop."""
-
+"""How long scrapes that have begun may take after the signal to stop."""
 
 IDLE_SECONDS = 75
 """How long a connection may wait for its next request: longer than most scrape intervals."""
@@ -23,7 +22,7 @@ IDLE_SECONDS = 75
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """What the command line says of the HTTP side."""
+    """What the command line sets for HTTP."""
 
     telemetry_path: str = "/metrics"
     max_requests: int = 40
@@ -33,13 +32,13 @@ class WebOptions:
 
 
 def http_server(server: Server, web: WebOptions) -> WebServer:
-    """It answers with what `server` says, on the sockets that its `serve` is given."""
+    """A uvicorn server for the application `server`; its `serve` takes the sockets."""
     config = uvicorn.Config(
         server if web.security is None else web.security.wrap(server),
-        # Passwords, limits and headers of a web configuration need the usual way.
+        # The fast path knows nothing of passwords, rate limits and headers of a web configuration.
         http=Connection  # type: ignore[arg-type]
         if web.security is not None
-        else factory(FastLane(server, web.telemetry_path)),
+        else factory(FastPath(server, web.telemetry_path)),
         ws="none",
         loop="none",
         lifespan="off",

@@ -79,7 +79,7 @@ def test_silent_and_half_open_connections_keep_nobody_out(
     """However many connect and say nothing, or begin a request and never end it, a scrape is
     answered, and the others are let go.
     """
-    keep_nobody_out(exporter, connections.MOST_CONNECTIONS + 200, attack)
+    keep_nobody_out(exporter, connections.MAX_CONNECTIONS + 200, attack)
 
 
 @pytest.mark.soak
@@ -87,7 +87,7 @@ def test_thousands_of_silent_connections_keep_nobody_out(
     exporter: Exporter, attack: Attack
 ) -> None:
     """The same, of five times as many."""
-    keep_nobody_out(exporter, 5 * connections.MOST_CONNECTIONS, attack)
+    keep_nobody_out(exporter, 5 * connections.MAX_CONNECTIONS, attack)
 
 
 def keep_nobody_out(exporter: Exporter, count: int, attack: Attack) -> None:
@@ -300,7 +300,7 @@ async def test_readers_who_do_not_read_are_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attack: Attack
 ) -> None:
     """Scrapes that nobody reads take up places for a while, not for ever."""
-    monkeypatch.setattr(connections, "READING_SECONDS", 3.0)
+    monkeypatch.setattr(connections, "WRITE_TIMEOUT_SECONDS", 3.0)
     async with large_page(tmp_path) as address, httpx.AsyncClient(trust_env=False) as client:
         url = f"http://{address}/metrics"
         while (await client.get(url)).status_code != 200:

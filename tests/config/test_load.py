@@ -259,7 +259,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path, name, why):
     """The path and the system's own words, no traceback."""
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    (tmp_path / "large").write_bytes(b"#" * (nodes.LARGEST_FILE + 1))
+    (tmp_path / "large").write_bytes(b"#" * (nodes.MAX_FILE_BYTES + 1))
     with pytest.raises(ConfigError) as caught:
         config.load(tmp_path / name, VENDORS)
     assert caught.value.faults == [f"{tmp_path / name}: {why}"]

@@ -101,8 +101,13 @@ def test_the_wheel_holds_the_whole_package_its_types_and_its_licence_and_no_more
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     info = f"media_usage_exporter-{exporter.__version__}.dist-info"
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "exporter").rglob("*.py")}
-    assert modules <= names
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "exporter").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert "exporter/web/landing/templates/page.html" in package
+    assert package <= names
     assert "exporter/py.typed" in names
     assert f"{info}/licenses/LICENSE" in names
     assert {name.split("/")[0] for name in names} == {"exporter", info}

@@ -166,5 +166,5 @@ async def test_a_vendor_that_does_not_answer_at_all_is_not_a_slow_one(tmp_path: 
         simulation.now += DAY
         assert not await simulation.poll()
         assert simulation.exporter is not None
-        ((progress,),) = (one._progress for one in simulation.exporter.collectors)
-        assert not progress.short
+        ((feed,),) = (one.feeds for one in simulation.exporter.collectors)
+        assert not feed.progress.short

@@ -1,4 +1,4 @@
-"""Ordinary scrapes beside the usual way: the same bytes, and no other request taken for one."""
+"""The fast path: its responses equal those of ASGI, and it takes no other request for a scrape."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from exporter.web import server
-from exporter.web.fast_path import FastLane
+from exporter.web.fast_path import FastPath
 from exporter.web.listen import listen
 from exporter.web.server import WebOptions
 from tests.support.simulation import Simulation
@@ -160,28 +160,28 @@ def test_whatever_is_out_of_the_ordinary_takes_the_usual_way(request_: bytes) ->
     """Only a whole GET of the page alone, with plain headers, is answered without parsing."""
 
     class Everything:
-        def wanted(self, headers: object) -> object:
+        def representation(self, headers: object) -> object:
             return headers
 
-        def ready(self, key: object) -> bytes:
+        def ready_response(self, key: object) -> bytes:
             return b"answer"
 
-    lane = FastLane(Everything(), "/metrics")
-    assert lane.answer(ORDINARY) == b"answer"
-    assert lane.answer(request_) is None
+    fast_path = FastPath(Everything(), "/metrics")
+    assert fast_path.response(ORDINARY) == b"answer"
+    assert fast_path.response(request_) is None
 
 
 def test_few_requests_are_remembered() -> None:
     """Ever new requests do not fill the memory."""
 
     class Nothing:
-        def wanted(self, headers: object) -> None:
+        def representation(self, headers: object) -> None:
             return None
 
-        def ready(self, key: object) -> None:
+        def ready_response(self, key: object) -> None:
             return None
 
-    lane = FastLane(Nothing(), "/metrics")
+    fast_path = FastPath(Nothing(), "/metrics")
     for number in range(1000):
-        lane.answer(b"GET /metrics HTTP/1.1\r\nHost: %d\r\n\r\n" % number)
-    assert len(lane._known) <= 256
+        fast_path.response(b"GET /metrics HTTP/1.1\r\nHost: %d\r\n\r\n" % number)
+    assert len(fast_path._known) <= 256

@@ -1,4 +1,4 @@
-"""The page people look at: is it working, and if not, whose fault is it?"""
+"""The landing page: does everything work, and if not, whose fault is it?"""
 
 from exporter.web.landing.page import content_security_policy, landing_page
 

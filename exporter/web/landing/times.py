@@ -1,13 +1,8 @@
-"""Instants and durations as people say them."""
+"""Instants and durations in words."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-
-from exporter.web.landing.html import Html, tag
-
-NONE = "–"
-"""What has not happened."""
 
 UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -26,29 +21,6 @@ def duration(seconds: float) -> str:
     return "0 s"
 
 
-def instant(at: float | None, now: float, *, future: str | None = None) -> Html | str:
-    """How long ago or ahead `at` is, the date itself on hovering; a dash for None.
-
-    `future` is what to say instead of how far ahead.
-    """
-    if at is None:
-        return NONE
-    moment = datetime.fromtimestamp(at, UTC)
-    distance = at - now
-    if abs(distance) < 1:
-        said = "now"
-    elif distance > 0:
-        said = future if future is not None else f"in {duration(distance)}"
-    else:
-        said = f"{duration(-distance)} ago"
-    return tag(
-        "time",
-        said,
-        datetime=moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        title=date(at),
-    )
-
-
-def date(at: float) -> str:
-    """The instant itself."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def utc(at: float, pattern: str = "%Y-%m-%d %H:%M:%S UTC") -> str:
+    """The date and time of an instant."""
+    return datetime.fromtimestamp(at, UTC).strftime(pattern)

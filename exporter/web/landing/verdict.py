@@ -1,4 +1,4 @@
-"""The answer to "is it working, and if not, whose fault is it?"; pure."""
+"""Answers "does everything work, and if not, whose fault is it?"."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from typing import Literal
 from exporter.model.errors import NetworkError, PollTimeoutError
 from exporter.polling.advice import ADVICE, Advice, Party, advice
 from exporter.polling.status import AccountStatus, FeedStatus
-from exporter.web.landing.glossary import OWNERS
 from exporter.web.landing.times import duration
 
 Tone = Literal["good", "busy", "note", "bad"]
 
+OWNERS: dict[Party, str] = {
+    "you": "yours to fix",
+    "vendor": "the vendor's",
+    "network": "the network's",
+    "exporter": "the exporter's",
+}
+"""Who has to act on a fault."""
+
 NO_ANSWER = (NetworkError.reason, PollTimeoutError.reason)
-"""What a broken network looks like; a firewall may drop packets without a word."""
+"""Reasons that a broken network leads to; a timeout, if a firewall drops packets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What fails for one reason at one vendor: a piece of advice, and whom it concerns."""
+    """The feeds that fail for one reason at one vendor, with the advice for it."""
 
     provider: str
     reason: str
@@ -31,10 +38,22 @@ class Trouble:
         """What to do."""
         return advice(self.reason)
 
+    @property
+    def example(self) -> str | None:
+        """One of the errors."""
+        return next((feed.error for _, feed in self.feeds if feed.error), None)
+
+    def by_account(self) -> dict[str, list[FeedStatus]]:
+        """The feeds under the names of their accounts."""
+        found: dict[str, list[FeedStatus]] = {}
+        for account, feed in self.feeds:
+            found.setdefault(account.name, []).append(feed)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One line that says it all, and a sentence with the particulars."""
+    """The overall state: a headline, and a sentence with details."""
 
     tone: Tone
     headline: str
@@ -42,7 +61,7 @@ class Verdict:
 
 
 def troubles(accounts: Sequence[AccountStatus]) -> tuple[Trouble, ...]:
-    """Everything that fails, what somebody has to act upon first."""
+    """Everything that fails; what needs somebody to act comes first."""
     groups: dict[tuple[str, str], list[tuple[AccountStatus, FeedStatus]]] = {}
     for account, feed in _feeds(accounts):
         if feed.state == "failing":
@@ -56,7 +75,7 @@ def troubles(accounts: Sequence[AccountStatus]) -> tuple[Trouble, ...]:
 
 
 def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) -> Verdict:
-    """How everything stands; `problem` is what is wrong with the process itself."""
+    """The overall state; `problem` is what is wrong with the process itself."""
     feeds = [feed for _, feed in _feeds(accounts)]
     failing = sum(feed.state == "failing" for feed in feeds)
     waiting = sum(feed.state == "waiting" for feed in feeds)
@@ -76,13 +95,13 @@ def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) ->
         return Verdict(
             "busy",
             f"Starting: {polled} of {_count(len(feeds), 'feed')} polled",
-            "Nothing has failed so far. What the ledger remembers is shown already.",
+            "Nothing has failed so far. What the ledger has recorded is shown already.",
         )
     if backlog:
         return Verdict(
             "busy",
             "Everything works, and catches up",
-            f"{everything}. What an outage left out is being filled in, oldest first:"
+            f"{everything}. Data of an earlier outage is being fetched, oldest first:"
             f" {duration(backlog)} of data to go.",
         )
     if folded:
@@ -121,7 +140,7 @@ def _whose(accounts: Sequence[AccountStatus]) -> str:
 
 
 def _cut_off(accounts: Sequence[AccountStatus], found: Sequence[Trouble]) -> bool:
-    """Whether several vendors, and nothing but the network, fail altogether."""
+    """Whether all feeds of several vendors fail, and only with network errors."""
     failing = sum(len(trouble.feeds) for trouble in found)
     return (
         len({account.provider for account in accounts}) > 1

@@ -1,11 +1,11 @@
-"""Who may speak with the HTTP side, and how: TLS, passwords, headers, a limit on requests.
+"""TLS, basic authentication, response headers and a rate limit, from `--web.config.file`.
 
-All of it is said in the file of `--web.config.file`, in the format that Prometheus, its Alertmanager
-and its exporters share, so that one file serves them all.
+The format of the file is that of Prometheus' `exporter-toolkit`, so that one file can be used for
+Prometheus, Alertmanager and all exporters.
 """
 
+from exporter.web.toolkit.config_file import load
 from exporter.web.toolkit.guard import Guarded
-from exporter.web.toolkit.reader import load
 from exporter.web.toolkit.security import WebSecurity
 from exporter.web.toolkit.settings import RateLimit, WebConfig
 

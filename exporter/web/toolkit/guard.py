@@ -1,4 +1,4 @@
-"""The middleware that stands before the server: headers, limit of requests, passwords."""
+"""ASGI middleware: response headers, rate limit and basic authentication."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/-/healthy", "/-/ready")
-"""Answered to everybody, at any rate: whoever watches over the process has no password."""
+"""Without password and rate limit: process supervisors and Kubernetes probes have no password."""
 
 
 class WatchedConfig(Protocol):
-    """A configuration that may be another one at the next request."""
+    """A configuration that may change between requests."""
 
     def current(self) -> WebConfig: ...
 
 
 class Guarded:
-    """An application that answers only whom the configuration lets in."""
+    """The application, for the requests that the configuration allows."""
 
     def __init__(
         self,
@@ -43,14 +43,14 @@ class Guarded:
         self._bucket: Bucket | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request, or let the application do it."""
+        """Refuse a request, or pass it to the application."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         if scope["type"] != "http":
             return
         config = self._web.current()
         if config.headers:
-            send = _adding(config.headers, send)
+            send = _with_headers(config.headers, send)
         if scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
         elif not self._has_token(config.rate_limit):
@@ -86,7 +86,7 @@ class Guarded:
 
 
 class Bucket:
-    """Full at first; `now` is in seconds and never goes back."""
+    """A token bucket, full at first; `now` is monotonic, in seconds."""
 
     def __init__(self, limit: RateLimit, now: float) -> None:
         self.limit = limit
@@ -94,7 +94,7 @@ class Bucket:
         self._at = now
 
     def take(self, now: float) -> bool:
-        """Take a token, if there is one."""
+        """Take a token; False if there is none."""
         gained = (now - self._at) / self.limit.interval_seconds
         self._tokens = min(float(self.limit.burst), self._tokens + gained)
         self._at = now
@@ -104,8 +104,8 @@ class Bucket:
         return True
 
 
-def _adding(headers: tuple[tuple[bytes, bytes], ...], send: Send) -> Send:
-    """`send`, with these headers in place of the application's own of the same names."""
+def _with_headers(headers: tuple[tuple[bytes, bytes], ...], send: Send) -> Send:
+    """`send` that sets these headers, in place of the application's with the same names."""
     names = {name.lower() for name, _ in headers}
 
     async def add(message: Message) -> None:

@@ -1,4 +1,4 @@
-"""Passwords against bcrypt hashes, without holding the event loop up and without telling names."""
+"""Checks passwords against bcrypt hashes, in threads, in a time that does not reveal user names."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ import bcrypt
 
 from exporter.credentials import Secret
 
-LONGEST_PASSWORD = 72
-"""Bytes. bcrypt sees no more than these: longer passwords would be equal to their beginnings."""
+MAX_PASSWORD_BYTES = 72
+"""Bytes. bcrypt ignores all further ones, so longer passwords are refused."""
 THREADS = 2
-MOST_WAITING = 64
-"""Logins being computed or waiting for it; more would only wait longer than clients do."""
-MOST_REMEMBERED = 256
+MAX_WAITING = 64
+"""Checks that run or wait for a thread; with more, clients would time out before their turn."""
+MAX_CACHED = 256
 
-UNKNOWN = "abcdefghijklmnopqrstuu" + 31 * "."
-"""Salt and digest of nobody; no known password fits."""
+UNUSED_HASH = "abcdefghijklmnopqrstuu" + 31 * "."
+"""Salt and digest of a hash to which no password is known."""
 
 
 class TooManyLoginsError(Exception):
-    """More logins wait to be computed than can be soon."""
+    """Too many checks of passwords are waiting already."""
 
 
 class Logins:
-    """Who has logged in successfully is remembered, by a digest that is worthless elsewhere.
+    """Caches successful logins, as digests with a random key that only this process has.
 
-    Failures are not: each costs its full price, which is what makes guessing slow.
+    Failed ones are not cached: each takes the full time of bcrypt, which makes guessing slow.
     """
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
-        self._good: OrderedDict[bytes, None] = OrderedDict()
+        self._successful: OrderedDict[bytes, None] = OrderedDict()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="login")
         self._waiting = 0
 
     async def accept(self, users: Mapping[bytes, Secret], name: bytes, password: bytes) -> bool:
-        """Whether the password is that user's. Raises TooManyLoginsError."""
+        """Whether this is the user's password. Raises TooManyLoginsError."""
         known = users.get(name)
         hashed = (known.reveal() if known is not None else unknown_hash(users)).encode()
         digest = self._digest(name, password, hashed)
-        if digest in self._good:
-            self._good.move_to_end(digest)
+        if digest in self._successful:
+            self._successful.move_to_end(digest)
             return True
-        if self._waiting >= MOST_WAITING:
+        if self._waiting >= MAX_WAITING:
             raise TooManyLoginsError
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            fits = await loop.run_in_executor(self._pool, matches, password, hashed)
+            is_match = await loop.run_in_executor(self._pool, matches, password, hashed)
         finally:
             self._waiting -= 1
-        accepted = fits and known is not None
+        accepted = is_match and known is not None
         if accepted:
-            self._good[digest] = None
-            if len(self._good) > MOST_REMEMBERED:
-                self._good.popitem(last=False)
+            self._successful[digest] = None
+            if len(self._successful) > MAX_CACHED:
+                self._successful.popitem(last=False)
         return accepted
 
     def close(self) -> None:
-        """Forget those that wait; one that is being computed ends by itself."""
+        """Cancel the checks that wait; running ones end by themselves."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _digest(self, *parts: bytes) -> bytes:
@@ -77,22 +77,25 @@ class Logins:
 
 
 def unknown_hash(users: Mapping[bytes, Secret]) -> str:
-    """What an unknown user's password is held against: it takes as long as the dearest hash."""
+    """A hash to check for unknown users, with the highest cost of all users' hashes.
+
+    Without it, a fast refusal would reveal that the user does not exist.
+    """
     cost = max((one.reveal().split("$")[2] for one in users.values()), default="10")
-    return f"$2b${cost}${UNKNOWN}"
+    return f"$2b${cost}${UNUSED_HASH}"
 
 
 def matches(password: bytes, hashed: bytes) -> bool:
-    """Whether the password has that hash. One that is too long takes as long, and never does."""
+    """Whether the password has that hash; False, after the same time, for one that is too long."""
     try:
-        same = bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
+        same = bcrypt.checkpw(password[:MAX_PASSWORD_BYTES], hashed)
     except ValueError:
         return False
-    return same and len(password) <= LONGEST_PASSWORD
+    return same and len(password) <= MAX_PASSWORD_BYTES
 
 
 def credentials(header: bytes | None) -> tuple[bytes, bytes] | None:
-    """Name and password out of an Authorization header; None if it is not a Basic one."""
+    """Name and password from an Authorization header; None if it is not a Basic one."""
     scheme, _, encoded = (header or b"").partition(b" ")
     if scheme.lower() != b"basic":
         return None

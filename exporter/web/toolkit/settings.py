@@ -1,4 +1,4 @@
-"""What a web configuration says."""
+"""A web configuration that was read without faults."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """One reading of the file, with everything that it refers to loaded.
+    """The content of the file and of the files that it names.
 
     `tls` is None where plain HTTP is served. `users` maps names to bcrypt hashes; without any,
-    everybody is let in. `headers` are added to every answer. `warnings` are lines for people.
+    no password is needed. `headers` are added to every response. `warnings` are for the log.
     """
 
     path: Path

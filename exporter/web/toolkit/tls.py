@@ -1,4 +1,4 @@
-"""TLS contexts, which handshakes pick up anew, and what OpenSSL calls what the file names."""
+"""TLS contexts that can change while the server runs, and OpenSSL's names for those in the file."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 class TlsSettings:
     """How to serve TLS. `certificate`, `key` and `client_ca` are PEM.
 
-    With `verify` and without `client_ca`, clients are held against the system's authorities.
+    With `verify` and without `client_ca`, clients are verified by the system's authorities.
     """
 
     certificate: bytes
@@ -66,8 +66,8 @@ class TlsSettings:
     curve: str | None = None
 
 
-class _VettedConnection(ssl.SSLObject):
-    """Ends a handshake with a client whose certificate names nobody that is allowed."""
+class _NameCheckingConnection(ssl.SSLObject):
+    """Fails the handshake with a client whose certificate has no allowed name."""
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -75,22 +75,23 @@ class _VettedConnection(ssl.SSLObject):
         allowed = context.allowed_sans if isinstance(context, ServerContext) else frozenset()
         if allowed and not allowed & (names := alternative_names(self.getpeercert())):
             found = ", ".join(sorted(names)) or "none"
-            log.info("client turned away: no allowed name in its certificate; found %s", found)
+            log.info("client refused: no allowed name in its certificate; found %s", found)
             raise ssl.SSLCertVerificationError("no allowed name in the client's certificate")
 
 
 class ServerContext(ssl.SSLContext):
-    """A server's TLS as one reading of the file has it."""
+    """A server's TLS context, made from one reading of the file."""
 
     allowed_sans: frozenset[str] = frozenset()
-    sslobject_class = _VettedConnection
+    sslobject_class = _NameCheckingConnection
 
 
 class LiveContext(ssl.SSLContext):
-    """Leaves each handshake to the newest context.
+    """Passes each handshake on to the newest context.
 
-    A server keeps the context that it was started with. Changing that one would not do: nothing
-    takes an authority away again, and a key that does not fit would leave it without any.
+    A server keeps the context that it was started with. Changing that context in place is no
+    alternative: an authority cannot be removed from it, and loading a key that does not belong to
+    the certificate would leave it without a key.
     """
 
     newest: Callable[[], ssl.SSLContext]
@@ -126,18 +127,18 @@ def server_context(settings: TlsSettings) -> ServerContext:
         context.set_ciphers(":".join(settings.ciphers))
     if settings.curve is not None:
         context.set_ecdh_curve(settings.curve)
-    # Whoever offers HTTP/2, as Prometheus does, learns here that this is HTTP/1.1.
+    # Tells clients that offer HTTP/2, as Prometheus does, to use HTTP/1.1.
     context.set_alpn_protocols(["http/1.1"])
     context.verify_mode = settings.verify
-    # As in Go, an authority in the file is trusted even when another one has signed it.
+    # As in Go, an intermediate authority in the file is trusted without its root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if settings.client_ca is not None:
         check_certificates(settings.client_ca, context)
     elif settings.verify is not ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     context.allowed_sans = settings.allowed_sans
-    with _readable(settings.certificate) as certificate, _readable(settings.key) as key:
-        # A password would be asked for on the terminal.
+    with _as_file(settings.certificate) as certificate, _as_file(settings.key) as key:
+        # Otherwise OpenSSL would ask for a password on the terminal.
         context.load_cert_chain(certificate, key, password=lambda: "")
     return context
 
@@ -150,7 +151,7 @@ def check_certificates(pem: bytes, context: ssl.SSLContext | None = None) -> Non
 
 
 def alternative_names(certificate: object) -> frozenset[str]:
-    """DNS names, addresses, e-mail addresses and URIs out of what `getpeercert` returns."""
+    """DNS names, IP and e-mail addresses and URIs from what `getpeercert` returns."""
     if not isinstance(certificate, dict):
         return frozenset()
     return frozenset(
@@ -171,11 +172,11 @@ def _address(text: str) -> str:
 
 
 @contextmanager
-def _readable(pem: bytes) -> Iterator[str]:
-    """A file for OpenSSL, which reads certificates and keys only from files.
+def _as_file(pem: bytes) -> Iterator[str]:
+    """The path of a temporary file: the ssl module loads certificates and keys only from files.
 
-    The bytes that were checked are then the bytes that are loaded. On Linux the file is in memory
-    and has no name: a key that was given inline reaches no disk.
+    So the bytes that are loaded are those that were checked, even if the original file has changed
+    since. On Linux the file is in memory only, so that an inline key is not written to a disk.
     """
     if sys.platform == "linux":
         descriptor = os.memfd_create("pem")

@@ -55,9 +55,9 @@ def test_a_stuck_process_goes_before_everything() -> None:
 @pytest.mark.parametrize(
     ("reason", "whose"),
     [
-        ("auth", "yours to mend"),
-        ("rate_limited", "yours to mend"),
-        ("ledger", "yours to mend"),
+        ("auth", "yours to fix"),
+        ("rate_limited", "yours to fix"),
+        ("ledger", "yours to fix"),
         ("server", "the vendor's"),
         ("network", "the network's"),
         ("schema", "the exporter's"),
@@ -73,7 +73,7 @@ def test_one_party_is_named(reason: str, whose: str) -> None:
 def test_several_parties_are_counted() -> None:
     """How many feeds are whose; a rest that has not been polled is not said to work."""
     assert verdict(in_trouble()).detail == (
-        "Whose fault: 4 yours to mend, 1 the exporter's, 2 the vendor's."
+        "Whose fault: 4 yours to fix, 1 the exporter's, 2 the vendor's."
     )
 
 

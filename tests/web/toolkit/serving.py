@@ -9,7 +9,7 @@ import uvicorn
 import uvloop
 
 from exporter.web.listen import listen, shown_address
-from exporter.web.toolkit import WebSecurity, reader
+from exporter.web.toolkit import WebSecurity, config_file
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Site:
         self.file = folder / "web.yml"
         self.clock = Clock()
         self.app = Application()
-        self.security = WebSecurity(reader.read(self.file), clock=self.clock)
+        self.security = WebSecurity(config_file.read(self.file), clock=self.clock)
         config = uvicorn.Config(
             self.security.wrap(self.app),
             http="httptools",

@@ -17,7 +17,7 @@ from tests.support.components import promtool
 from tests.web.toolkit import certificates
 
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parents[1] / "docs/web-configuration.md"
+DOCUMENT = HERE.parents[2] / "docs/web-configuration.md"
 
 
 def files(*folders):

@@ -146,7 +146,7 @@ def test_a_failure_is_computed_every_time(site, computed):
 def test_an_unknown_user_costs_as_much_as_the_dearest_known_one(site, computed):
     dear = f"basic_auth_users:\n  cheap: {HASH}\n  dear: {HASH.replace('$04$', '$05$')}\n"
     httpx.get(site(dear).url, auth=("bob", PASSWORD))
-    assert computed == [f"$2b$05${logins.UNKNOWN}"]
+    assert computed == [f"$2b$05${logins.UNUSED_HASH}"]
 
 
 def test_a_password_that_is_too_long_costs_as_much_as_any(site, computed):
@@ -161,7 +161,7 @@ def test_the_unknown_users_hash_is_one_that_bcrypt_computes():
 
 async def test_no_more_logins_wait_than_can_be_computed_soon():
     one = logins.Logins()
-    one._waiting = logins.MOST_WAITING
+    one._waiting = logins.MAX_WAITING
     with pytest.raises(logins.TooManyLoginsError):
         await one.accept({b"alice": Secret(HASH)}, b"alice", PASSWORD.encode())
     one.close()
@@ -169,10 +169,10 @@ async def test_no_more_logins_wait_than_can_be_computed_soon():
 
 async def test_the_remembered_logins_are_few():
     one = logins.Logins()
-    users = {b"%d" % number: Secret(HASH) for number in range(logins.MOST_REMEMBERED + 5)}
+    users = {b"%d" % number: Secret(HASH) for number in range(logins.MAX_CACHED + 5)}
     for name in users:
         assert await one.accept(users, name, PASSWORD.encode())
-    assert len(one._good) == logins.MOST_REMEMBERED
+    assert len(one._successful) == logins.MAX_CACHED
     one.close()
 
 

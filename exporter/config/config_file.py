@@ -10,7 +10,7 @@ import yaml
 
 from exporter.config import accounts, fields, nodes
 from exporter.config.fields import Section
-from exporter.config.reading import MISSING, Entry, Reading
+from exporter.config.file_reader import MISSING, Entry, FileReader
 from exporter.config.settings import Config
 from exporter.model import Provider
 from exporter.model.errors import ConfigError
@@ -23,47 +23,45 @@ def load(path: Path, providers: Mapping[str, Provider]) -> Config:
     relative to the folder that it is in.
     """
     root = nodes.read(path)
-    reading = Reading(path)
-    entries = reading.entries(root, "")
+    reader = FileReader(path)
+    entries = reader.entries(root, "")
     if entries is None:
-        raise ConfigError(reading.faults.in_order())
+        raise ConfigError(reader.faults.in_order())
     known = [*(section.key for section in fields.SECTIONS), fields.ACCOUNTS.key]
-    reading.unknown(entries, known, "")
+    reader.unknown(entries, known, "")
     settings = {
-        section.key: _section(reading, section, entries.get(section.key), root)
-        for section in fields.SECTIONS
+        section.key: _section(reader, section, entries, root) for section in fields.SECTIONS
     }
     if fields.ACCOUNTS.key in entries:
-        read = accounts.read(reading, entries[fields.ACCOUNTS.key].value, providers)
+        read = accounts.read(reader, entries[fields.ACCOUNTS.key].value, providers)
     else:
         read = ()
-        reading.faults.add(root, fields.ACCOUNTS.key, "missing")
-    if reading.faults:
-        raise ConfigError(reading.faults.in_order())
-    warnings = tuple(reading.warnings.in_order())
+        reader.faults.add(root, fields.ACCOUNTS.key, "missing")
+    if reader.faults:
+        raise ConfigError(reader.faults.in_order())
+    warnings = tuple(reader.warnings.in_order())
     return Config(**settings, accounts=read, path=path, warnings=warnings)
 
 
-def _section(reading: Reading, section: Section, entry: Entry | None, root: yaml.Node) -> Any:
-    entries: dict[str, Entry] | None = {}
-    # One without a value is a section whose every line is commented out.
-    if entry is not None and nodes.tag(entry.value) != "null":
-        entries = reading.entries(entry.value, section.key)
+def _section(
+    reader: FileReader, section: Section, sections: Mapping[str, Entry], root: yaml.Node
+) -> Any:
+    entries = reader.section(sections, section.key)
     if entries is None:
         return MISSING
-    if section.optional and (entry is None or not entries):
+    if section.optional and not entries:
         return None
-    reading.unknown(entries, [item.key for item in section.fields], section.key)
-    at = root if entry is None else entry.key
-    before = len(reading.faults)
+    reader.unknown(entries, [item.key for item in section.fields], section.key)
+    at = sections[section.key].key if section.key in sections else root
+    before = len(reader.faults)
     values = {
-        item.into or item.key: reading.field(item, entries, section.key, at)
+        item.into or item.key: reader.field(item, entries, section.key, at)
         for item in section.fields
     }
-    if len(reading.faults) > before:
+    if len(reader.faults) > before:
         return MISSING
     # What has no default and was not given is None.
     values = {key: None if value is MISSING else value for key, value in values.items()}
     for key, text in section.settle(values, frozenset(entries)).items():
-        reading.faults.add(entries[key].value, f"{section.key}.{key}", text)
+        reader.faults.add(entries[key].value, f"{section.key}.{key}", text)
     return section.settings(**values)
