@@ -12,7 +12,7 @@ from exporter.model.errors import PollTimeoutError
 from exporter.polling.collector import Collector
 from tests.support.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
 
-PATIENCE_SECONDS = 0.6
+PATIENCE_SECONDS = 1.2
 ANSWERS = 30
 """So many requests one poll has answered; none is from then on, until its time is over."""
 
