@@ -197,7 +197,7 @@ class Rig:
         assert truth
         for key, value in truth.items():
             attack.compared(page.get(key), value)
-        assert wrong() == {}
+        assert not wrong(), f"{wrong()}\n{self.running.log.read_text()[-6000:]}"
 
 
 BELONGING = {
