@@ -326,7 +326,7 @@ def _date_hook(
 
 
 async def _drop_location(response: httpx.Response) -> None:
-    """Drop the target of a redirect, so that httpx does not parse it: redirects are not followed."""
+    """Drop a redirect's target, so that httpx does not parse it: redirects are not followed."""
     if 300 <= response.status_code < 400:
         response.headers.pop("location", None)
 

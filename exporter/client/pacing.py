@@ -14,7 +14,7 @@ class NoTurnError(PollTimeoutError):
 
 
 class Pacing:
-    """Gives out turns, in the order in which they are asked for. A turn is leave to start a request.
+    """Gives out turns to start a request, in the order in which they are asked for.
 
     A turn begins at least `1 / per_second` after the request before it has started: in any `t`
     seconds there are at most `ceil(per_second * t) + 1` starts. If a turn is cancelled, the next

@@ -33,14 +33,14 @@ from exporter.model.errors import (
 
 LARGEST_BODY = 64 * 2**20
 SMALL_BODY = 2 * 2**20
-"""Only a few larger ones are read at the same time, so that many accounts do not fill the memory."""
+"""Only a few larger bodies are read at the same time, to limit the memory they take."""
 
 LARGEST_ERROR_BODY = 64 * 2**10
 INFLATED_BYTES = 256 * 2**10
 """How much is decompressed in one step; 64 kB off the wire may decompress to 64 MiB."""
 
 MOST_MEMBERS = 2000
-"""The most members of one gzip stream. Each, even an empty one, costs a copy of the data after it."""
+"""The most members of one gzip stream. Each, even an empty one, costs a copy of what follows."""
 
 FOREVER = 10.0**9
 

@@ -40,7 +40,7 @@ class _FirstRequest:
         self.ended = asyncio.Event()
 
     async def wait(self) -> None:
-        """Return at once for the first caller; for others once its request has ended or times out."""
+        """Return at once for the first caller, for others when its request ended or is too slow."""
         if self.made:
             await self.ended.wait()
         else:
@@ -197,7 +197,7 @@ class SharedRequests:
         return body
 
     def _keep(self, identity: Identity, size: int) -> None:
-        """Count an answer as kept, and drop the oldest above the limit; they would be made again."""
+        """Note that an answer is kept, and drop the oldest answers above the limit."""
         self._kept.append((identity, size))
         self._kept_bytes += size
         while self._kept_bytes > KEPT_BYTES:

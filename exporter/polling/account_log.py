@@ -96,7 +96,7 @@ class AccountLog:
         self._troubles.discard((feed, topic))
 
     def remark(self, feed: str, remark: str) -> None:
-        """A remark for the operator; remarks that differ only in names or numbers are logged once."""
+        """A remark for the operator; those that differ only in names or numbers are logged once."""
         kind = feed, _PARTICULARS.sub("…", remark)
         if kind not in self._remarked and len(self._remarked) < MOST_REMARKS:
             self._remarked.add(kind)

@@ -153,7 +153,7 @@ class Collector:
         return [task.result() for task in tasks]
 
     async def _find_account_feed(self, measures: Sequence[Measure]) -> str | None:
-        """The feed with these measures, once its poll succeeded; None if it failed or is too slow."""
+        """The feed with these measures, after its poll; None if that failed or is too slow."""
         for feed in self.feeds:
             if set(measures) <= set(feed.feed.measures):
                 succeeded = await feed.succeeded(self.ticks.cadence_seconds / 3)
@@ -161,7 +161,7 @@ class Collector:
         return None
 
     def _note_rate_limit(self) -> bool:
-        """Whether the vendor refused requests of this poll as too many; if so, reduce later polls."""
+        """Whether the vendor refused requests as too many; if so, reduce the next polls."""
         rate_limited = any(feed.progress.reason == RateLimitedError.reason for feed in self.feeds)
         if rate_limited:
             for feed in self.feeds:

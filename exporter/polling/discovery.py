@@ -107,7 +107,7 @@ def configured_streams(account: Account) -> tuple[str, ...]:
 
 
 def discovery_feed(account: Account) -> Feed | None:
-    """The provider's feed that lists stream names; None without discovery, or if no feed needs it."""
+    """The provider's feed that lists stream names; None if that is switched off or not needed."""
     if account.options.get("discover") is not True:
         return None
     provider = account.provider

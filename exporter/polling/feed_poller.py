@@ -86,7 +86,7 @@ class FeedPoller:
     async def poll(
         self, fetcher: PollFetcher, *, deadline: float, find_account_feed: FindAccountFeed
     ) -> bool:
-        """Fetch, record and show; True if that succeeded by `deadline` of the event loop's clock."""
+        """Fetch, record and show; True if it succeeded by `deadline` of the event loop's clock."""
         started = self._clock()
         loop = asyncio.get_running_loop()
         allowed = deadline - loop.time()
@@ -159,7 +159,7 @@ class FeedPoller:
         return await stream_poll.fetch(fetcher)
 
     def _many_requests(self, names: Sequence[str], now: int) -> bool:
-        """Whether all streams take more than FEW_REQUESTS, so that leaving some out saves requests."""
+        """Whether all streams take more than FEW_REQUESTS: only then are some left out."""
         asks = self._asks_for(names, now).asks
         requests = (request for ask in asks for request in self.feed.requests(ask))
         return next(islice(requests, FEW_REQUESTS, None), None) is not None

@@ -26,7 +26,7 @@ MAX_DAYS_SECONDS = 400 * DAY
 
 @dataclass(frozen=True, slots=True)
 class PlannedAsks:
-    """The asks of one poll. `lost` is time that was never requested and that the vendor has deleted.
+    """The asks of one poll. `lost` is time never requested whose data is deleted.
 
     `planned` is None for feeds that have only levels, `streams` for feeds that need no names.
     `streams_began` has the window's start for each stream that is asked for the first time;
@@ -206,12 +206,12 @@ def next_gap_part(
 ) -> GapPart | None:
     """The oldest part of the feed's oldest gap, or None when there is no gap.
 
-    It is a day long, or as reduction as `max_part_seconds`.
+    It is a day long, or at most `max_part_seconds`.
     """
     if not state.gaps or not feed.resolutions:
         return None
     gap = state.gaps[0]
-    piece = cover_gap_part(
+    part = cover_gap_part(
         gap,
         feed.resolutions,
         now=now,
@@ -226,10 +226,10 @@ def next_gap_part(
         if (left_at is None or left_at >= gap.end) and state.streams_began.get(name, 0) <= gap.start
     )
     concerned = bool(names) or not named(feed)
-    if piece.lost is not None:
-        return GapPart((), piece.lost, lost=concerned)
-    end = min(gap.end, max(span.window.end for span in piece.spans))
-    asks = (Ask(now, piece.spans, names),) if concerned else ()
+    if part.lost is not None:
+        return GapPart((), part.lost, lost=concerned)
+    end = min(gap.end, max(span.window.end for span in part.spans))
+    asks = (Ask(now, part.spans, names),) if concerned else ()
     return GapPart(asks, Window(gap.start, end))
 
 

@@ -20,9 +20,9 @@ POLLS_BEFORE_RAISE = 4
 class Progress:
     """The failures and the reduction of one feed's polls.
 
-    `reduction` is how often its polls were made shorter, because there was not the time for all of
-    one, or because the vendor did not allow the requests (`rate_limited`). Pieces of its gaps are at
-    most `max_part_seconds` long for the same reasons.
+    `reduction` is how many times its polls were reduced, because one took too long, or because the
+    vendor refused requests as too many (`rate_limited`). For the same reasons, the parts in which
+    its gaps are filled are at most `max_part_seconds` long.
     """
 
     feed: Feed

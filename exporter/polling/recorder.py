@@ -84,7 +84,7 @@ class Recorder:
         await self._publish()
 
     async def refresh_when_due(self) -> None:
-        """Render, for ever, what changes with time: levels that expire, counters whose hold ends."""
+        """Render what changes with time, for ever: levels that expire, counters whose hold ends."""
         while True:
             self._due_changed.clear()
             due = self._next_due

@@ -40,7 +40,7 @@ class Ticks:
     """One account's ticks: when its next poll is due, and how long a poll may take until then.
 
     `delay_seconds` is how long after a multiple of the cadence the account is polled. `next` is the
-    tick that is waited for, None before the first; `beat` is when this last looked at the clock.
+    tick that is waited for, None before the first; `checked_at` is when the clock was last read.
     """
 
     clock: Callable[[], float]

@@ -24,7 +24,7 @@ class FindAccountFeed(Protocol):
     """Finds the feed that has the account's own amounts in this poll."""
 
     async def __call__(self, measures: Sequence[Measure], /) -> str | None:
-        """The name of the feed with all of these, once its poll succeeded; None if there is none."""
+        """The name of the feed with all of these, after its poll; None if that did not succeed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 So the number of requests depends on the live streams. A stream is live if the vendor's listing had
 it within the settling time, and is asked for at every poll. Idle streams are the others; each is
-asked for at least once an hour, and each poll takes a share of them. In hours in which the account's
-amount equals the sum of its streams, idle streams had no usage and need no request.
+asked for at least once an hour, and each poll takes a share of them. In hours in which the amount
+of the account equals the sum of its streams, idle streams had no usage and need no request.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _asked_at(name: str, state: FeedState) -> int:
 
 
 def _due(idle: Collection[str], state: FeedState, now: int, cadence_seconds: int) -> int:
-    """How many to ask for now: the share by which each comes once an hour, or all that are overdue."""
+    """How many to ask for now: enough for each once an hour, and all that are overdue."""
     share = -(-len(idle) * min(cadence_seconds, HOUR) // HOUR)
     over = now - HOUR + cadence_seconds // 2
     return max(share, sum(_asked_at(name, state) <= over for name in idle))

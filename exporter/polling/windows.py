@@ -175,7 +175,7 @@ def cover_gap_part(
 ) -> Coverage:
     """The oldest part of `gap`: a day, or one coarse bucket.
 
-    With `max_seconds`, neither the part nor one request of it is longer than that, or than one step.
+    With `max_seconds`, the part and each of its requests are at most that long, or one step.
 
     If the oldest time of the gap is lost, that is returned alone. Call again for the rest of the
     gap.

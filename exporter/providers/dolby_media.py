@@ -377,7 +377,7 @@ class _JobsFeed:
             _job_state(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs or ())
         ]
         dated = [job for job in listed if job is not None]
-        # Earlier jobs are dropped: the ledger may have deleted their ids, and would count them again.
+        # Earlier jobs are dropped: the ledger may have deleted their ids and would count them twice.
         jobs = [job for job in dated if job.submitted >= earliest]
         nothing = [
             Level(measures.JOBS_IN_PROGRESS, (path, status), 0)

@@ -217,20 +217,20 @@ def test_names_seen_before_an_outage_are_asked_for_once_more_after_it():
 
 def test_a_gap_is_filled_from_its_oldest_end():
     known = state(gaps=[Window(NOW - 60 - 9 * DAY, NOW - 60 - 2 * DAY)])
-    piece = next_gap_part(FakeFeed(), known, now=NOW)
-    assert piece is not None
-    assert piece.window.start == known.gaps[0].start
-    assert [span.step for one in piece.asks for span in one.spans] == [Step.DAY]
+    part = next_gap_part(FakeFeed(), known, now=NOW)
+    assert part is not None
+    assert part.window.start == known.gaps[0].start
+    assert [span.step for one in part.asks for span in one.spans] == [Step.DAY]
     assert backlog_seconds(known) == 7 * DAY
 
 
 def test_what_of_a_gap_is_gone_is_said():
     known = state(gaps=[Window(NOW - 100 * DAY, NOW - 2 * DAY)])
-    piece = next_gap_part(FakeFeed(), known, now=NOW)
-    assert piece is not None
-    assert piece.asks == ()
-    assert piece.lost
-    assert piece.window.start == NOW - 100 * DAY
+    part = next_gap_part(FakeFeed(), known, now=NOW)
+    assert part is not None
+    assert part.asks == ()
+    assert part.lost
+    assert part.window.start == NOW - 100 * DAY
 
 
 def test_what_no_stream_misses_is_not_lost():
@@ -248,25 +248,25 @@ def test_a_stream_that_began_in_a_gap_is_not_asked_for_before_that():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
     began = {"old": gap.start, "new": gap.start + HOUR}
     known = state(gaps=[gap], streams=dict.fromkeys(began), streams_began=began)
-    piece = next_gap_part(STREAMS, known, now=NOW)
-    assert piece is not None
-    assert [one.streams for one in piece.asks] == [("old",)]
+    part = next_gap_part(STREAMS, known, now=NOW)
+    assert part is not None
+    assert [one.streams for one in part.asks] == [("old",)]
 
 
 def test_a_gap_is_asked_for_the_streams_that_were_in_step_over_it():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
     streams = {"on": None, "left since": NOW - 900, "left before": gap.start, "new": None}
     known = state(gaps=[gap], streams=streams, streams_began={"on": 0, "new": gap.end})
-    piece = next_gap_part(STREAMS, known, now=NOW)
-    assert piece is not None
-    assert [one.streams for one in piece.asks] == [("on", "left since")]
+    part = next_gap_part(STREAMS, known, now=NOW)
+    assert part is not None
+    assert [one.streams for one in part.asks] == [("on", "left since")]
 
 
 def test_a_gap_of_a_feed_without_streams_left_needs_no_asking():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
-    piece = next_gap_part(STREAMS, state(gaps=[gap]), now=NOW)
-    assert piece is not None
-    assert piece.asks == ()
+    part = next_gap_part(STREAMS, state(gaps=[gap]), now=NOW)
+    assert part is not None
+    assert part.asks == ()
 
 
 def test_without_gaps_there_is_nothing_to_fill():

@@ -478,29 +478,29 @@ def test_a_gap_is_filled_part_by_part_without_leaving_any_out(
     for _ in range(100_000):
         if gap is None:
             break
-        piece = cover_gap_part(gap, vendor, now=now, max_seconds=most)
-        if piece.lost is not None:
-            assert not piece.spans
-            assert piece.lost.start == gap.start
+        part = cover_gap_part(gap, vendor, now=now, max_seconds=most)
+        if part.lost is not None:
+            assert not part.spans
+            assert part.lost.start == gap.start
             assert all(
                 resolution.reach is not None
-                and piece.lost.end <= resolution.step.ceil(now - resolution.reach)
+                and part.lost.end <= resolution.step.ceil(now - resolution.reach)
                 for resolution in vendor[-1:]
             )
-            until = piece.lost.end
+            until = part.lost.end
         else:
-            assert piece.spans
-            assert piece.spans[0].window.start <= gap.start
-            pieces = covered(piece.spans)
+            assert part.spans
+            assert part.spans[0].window.start <= gap.start
+            pieces = covered(part.spans)
             assert all(one[1] == two[0] for one, two in pairwise(pieces))
             until = pieces[-1][1]
             if most is not None:
-                width = piece.spans[0].step
-                assert until - piece.spans[0].window.start <= most or until == width.after(
-                    piece.spans[0].window.start
+                width = part.spans[0].step
+                assert until - part.spans[0].window.start <= most or until == width.after(
+                    part.spans[0].window.start
                 )
             done += pieces
-        assert until > gap.start, "every piece is progress"
+        assert until > gap.start, "every part is progress"
         gap = Window(until, gap.end) if until < gap.end else None
         now += pace
     assert gap is None

@@ -119,7 +119,7 @@ STREAM: Final = frozenset(
 
 ANY: Final = None
 Where: TypeAlias = Sequence[str | Collection[str] | None]
-"""A path from the top of an answer; a step is a documented key, some names in a map, or ANY member."""
+"""A path from the top of an answer, of documented keys, names in a map, or ANY member."""
 
 
 class Documented:
