@@ -169,7 +169,7 @@ def test_a_feed_that_needs_streams_and_has_none_asks_for_nothing():
 def test_what_an_outage_lost_is_told_once_when_its_gap_is_filled():
     polled_at = NOW - 100 * DAY
     found = ask(FakeFeed(), state(polled_at=polled_at, revisited_at=polled_at))
-    assert found.lost is None, "the gap is asked for later, piece by piece"
+    assert found.lost is None, "the gap is asked for later, part by part"
     known = state(polled_at=polled_at, revisited_at=polled_at, resume=polled_at - DAY)
     assert ask(FakeFeed(), known).lost is None, "it would be told of twice"
 

@@ -464,7 +464,7 @@ def test_when_the_clock_is_set_back_polls_go_on_and_later_outages_are_seen(back)
     pace=some.integers(0, 3 * HOUR),
     most=some.sampled_from([None, 0, 5 * HOUR, 5 * DAY]),
 )
-# Years hour by hour: were each piece to look at all that is left, this would never end.
+# Years hour by hour: if each part computed all that is left, this would never end.
 @example(vendor=ENDLESS, now=1_700_000_000, back=1800 * DAY, length=1800 * DAY, pace=0, most=0)
 def test_a_gap_is_filled_part_by_part_without_leaving_any_out(
     vendor, now, back, length, pace, most
