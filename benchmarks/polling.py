@@ -22,7 +22,7 @@ from benchmarks.machine import LOAD_CPU, SERVER_CPU, free_port, running
 from benchmarks.results import Result, median
 from exporter import providers
 from exporter.app import Exporter
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.config import load
 from exporter.ledger import Ledger, Poll
 from exporter.model import Ask, Request, Span, Step, Window
@@ -208,7 +208,7 @@ def livepeer_page(rows: int = 10_000) -> Result:
         decode(page)
         mere = time.process_time() - started
         started = time.process_time()
-        asyncio.run(Round(get).fetch(feed, [ask]))
+        asyncio.run(PollFetcher(get).fetch(feed, [ask]))
         ratios.append((time.process_time() - started) / mere)
     return Result(
         "processor time of one Livepeer page, read and merged ÷ merely decoding it",

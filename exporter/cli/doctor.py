@@ -18,7 +18,7 @@ from exporter.model.errors import PollError
 from exporter.polling.accounts import authenticator_of
 from exporter.polling.advice import ADVICE
 from exporter.polling.discovery import configured_streams
-from exporter.polling.planner import questions
+from exporter.polling.planner import plan_asks
 
 SKEW_SECONDS = 5.0
 """A difference of clocks below this is the network's."""
@@ -68,7 +68,7 @@ async def examine(
     """
     skews: list[float] = []
 
-    def told_time(date: str) -> None:
+    def on_date_header(date: str) -> None:
         try:
             skews.append(clock() - parsedate_to_datetime(date).timestamp())
         except ValueError:
@@ -86,7 +86,7 @@ async def examine(
         observe=_Quiet(),
         transport=transport,
         now=clock,
-        told_time=told_time,
+        on_date_header=on_date_header,
     )
     try:
         feeds = account.provider.feeds(account.provider.feed_names, account.options)
@@ -124,7 +124,7 @@ def _first_request(feed: Feed, streams: Sequence[str], now: int) -> Request | No
         revisited_at=now,
         streams=dict.fromkeys(streams),
     )
-    asked = questions(
+    asked = plan_asks(
         feed, state, streams=streams, now=now, history_seconds=3600, cadence_seconds=900
     )
     requests = [request for ask in asked.asks for request in feed.requests(ask)]

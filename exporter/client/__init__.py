@@ -1,1 +1,1 @@
-"""Asks vendors over HTTP: requests, pages, answers, and what several answers come to."""
+"""Makes requests to vendors over HTTP, follows pages, reads answers and merges them."""

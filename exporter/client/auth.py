@@ -1,4 +1,4 @@
-"""Signing in at a vendor: with the credential itself, or with a token that it is good for."""
+"""Signing in at a vendor: with the credential itself, or with a token fetched with it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from exporter.model.errors import SchemaError
 
 Header: TypeAlias = tuple[bytes, bytes]
 Post: TypeAlias = Callable[[str, tuple[Header, ...], bytes], Awaitable[bytes]]
-"""Sends a form to a URL with these headers besides the usual ones; gives the answer's body."""
+"""Posts a form to a URL with these headers besides the usual ones; returns the answer's body."""
 
 
 class Authenticator(Protocol):
-    """Where the `Authorization` of an account's requests comes from."""
+    """Supplies the `Authorization` header of an account's requests."""
 
     async def authorization(self, post: Post) -> bytes:
-        """The header's value; `post` sends a form where that takes one."""
+        """The header's value; `post` sends a form, for a value that has to be fetched."""
 
     def renew(self, refused: bytes) -> bool:
-        """Whether another `authorization` may do better than the one that was `refused`."""
+        """Whether it is worth trying again after `refused`, the header's value, was rejected."""
 
 
 class BearerAuth:
@@ -49,8 +49,9 @@ class _TokenAnswer(msgspec.Struct):
 class TokenAuth:
     """Fetches a token with an app's key and secret, and renews it before it expires.
 
-    However many requests need one at the same time, one of them fetches it. `url` is where
-    from; no other host ever gets the key and secret, and that one never gets the token.
+    When several requests need a token at the same time, only one of them fetches it. The token
+    comes from `url`. The key and secret are sent to no other host, and the token is never sent to
+    that one.
     """
 
     def __init__(self, *, key: Watched, secret: Watched, url: str) -> None:
@@ -66,7 +67,7 @@ class TokenAuth:
         token = self._current()
         if token is None:
             async with self._lock:
-                token = self._current()  # somebody else may have fetched it meanwhile
+                token = self._current()  # another request may have fetched it meanwhile
                 if token is None:
                     token = await self._fetch(post)
         return _bearer(token)
@@ -104,7 +105,7 @@ class TokenAuth:
             raise SchemaError(f"{where}: the access token is not one that can be sent")
         self._token = Secret(answer.access_token)
         self._fetched_with = key, secret
-        # A fifth of its life is more than the longest request needs.
+        # A fifth of the token's lifetime is longer than any request takes.
         self._renew_at = asked_at + 0.8 * answer.expires_in
         return self._token
 

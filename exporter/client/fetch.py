@@ -1,4 +1,4 @@
-"""Walks a feed's requests to their end."""
+"""Makes all requests of a feed in one poll, with their further pages and details."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exporter.client.merge import Chain, Fetched, Merge
 from exporter.client.parse import read_answer
-from exporter.client.singleflight import FIRST_SECONDS, Identity, Shared
+from exporter.client.shared_requests import FIRST_SECONDS, Identity, SharedRequests
 from exporter.model import Ask, Feed, Request
 from exporter.model.errors import (
     ForbiddenError,
@@ -22,23 +22,23 @@ from exporter.model.errors import (
 )
 
 MOST_PAGES = 10_000
-"""So many a list may have; the lists of one fetch share all that come after their first ones."""
+"""The most further pages that one fetch may request, all its lists together."""
 
 PARSED_IN_A_THREAD = 256 * 2**10
-"""Bodies above this many bytes would hold up the event loop for too long."""
+"""Bodies of more bytes than this are parsed in a thread, so that the event loop is not blocked."""
 
-LASTING = (InvalidRequestError, ForbiddenError, NotFoundError, ServerError, TooLargeError)
-"""What a feed may know a way around."""
+FEED_MAY_HANDLE = (InvalidRequestError, ForbiddenError, NotFoundError, ServerError, TooLargeError)
+"""The errors for which a feed may name other requests instead (`Feed.refused`)."""
 
 
-class Round:
-    """One poll of one account. Feeds polled in one round share the answers to equal requests.
+class PollFetcher:
+    """Fetches the feeds of one account in one poll; equal requests of several feeds are made once.
 
-    `get` is given a request and the name of the feed that asks. `concurrency` bounds the
-    requests that one feed has in flight; the account's own bound is the client's business.
+    `get` takes a request and the name of the feed that makes it. `concurrency` limits the requests
+    that one feed has in flight; the client limits those of the account.
 
-    The first request goes alone, for at most `first_seconds`: if the credential is rejected, no
-    other is made. `last` is what `rejected` was after the round before.
+    The first request is made alone, for at most `first_seconds`: if the credential is rejected, no
+    other is made. `last_feeds` is the `rejected` of the poll before.
     """
 
     def __init__(
@@ -46,115 +46,122 @@ class Round:
         get: Callable[[Request, str], Awaitable[bytes]],
         *,
         concurrency: int = 8,
-        last: Collection[str] = (),
+        last_feeds: Collection[str] = (),
         first_seconds: float = FIRST_SECONDS,
     ) -> None:
-        self._shared = Shared(get, last=last, first_seconds=first_seconds)
+        self._requests = SharedRequests(get, last_feeds=last_feeds, first_seconds=first_seconds)
         self._concurrency = concurrency
 
     @property
     def rejected(self) -> frozenset[str]:
-        """The feeds that should not go first in the next round: their own request was rejected."""
-        return self._shared.rejected
+        """The feeds that must not make the next poll's first request: theirs was rejected."""
+        return self._requests.rejected
 
     async def get(self, request: Request, feed: str) -> bytes:
-        """One answer's body for `feed`, shared with whoever asks the same in this round."""
-        return await self._shared.get(request, feed)
+        """One answer's body for `feed`, shared by all feeds that make this request in this poll."""
+        return await self._requests.get(request, feed)
 
     async def fetch(self, feed: Feed, asks: Sequence[Ask]) -> Fetched:
-        """Everything that `feed` says to `asks`; the first error, if there is one.
+        """All answers of `feed` to `asks`, merged; raises the first error, if there is one.
 
-        A feed that can do without what was refused still fails when nothing else is left.
+        A feed may skip requests that were refused, but fails when every request was refused.
         """
         merged = Merge()
         try:
             async with asyncio.TaskGroup() as group:
-                walk = _Walk(feed, self._shared, merged, group, self._concurrency)
+                fetch = _FeedFetch(feed, self._requests, merged, group, self._concurrency)
                 for ask in asks:
-                    walk.start(feed.requests(ask), ask)
+                    fetch.start(feed.requests(ask), ask)
         except BaseExceptionGroup as failures:
             failure = failures.exceptions[0]
         else:
-            if walk.refusal is None or merged.requests:
-                return merged.fetched(walk.went_without())
-            failure = walk.refusal
-        raise failure  # out of the except block, so that its own cause is what is shown
+            if fetch.refusal is None or merged.requests:
+                return merged.fetched(fetch.skipped())
+            failure = fetch.refusal
+        raise failure  # outside the except block, so that a traceback shows the error's own cause
 
 
 @dataclass(slots=True, eq=False)
-class _Step:
-    """A request to be made, and the chain of answers that its own belongs to."""
+class _QueuedRequest:
+    """A request to be made, and the chain that its answer belongs to."""
 
     request: Request
     ask: Ask
     chain: Chain
 
 
-class _Walk:
-    """The requests of one fetch: those to come, and those that were made.
+class _FeedFetch:
+    """The requests of one fetch: the queue, and what was made.
 
-    `refusal` is the first error that the feed knew a way around.
+    `refusal` is the first error that the feed handled by other requests or by none.
     """
 
     def __init__(
         self,
         feed: Feed,
-        shared: Shared,
+        requests: SharedRequests,
         merged: Merge,
         group: asyncio.TaskGroup,
         concurrency: int,
     ) -> None:
         self._feed = feed
-        self._shared = shared
+        self._requests = requests
         self._merged = merged
         self._group = group
         self._concurrency = concurrency
-        self._waiting: deque[_Step] = deque()
+        self._waiting: deque[_QueuedRequest] = deque()
         self._seen: set[Identity] = set()
         self._workers = 0
         self._pages = 0
-        self._without: dict[str, str] = {}
+        self._skipped: dict[str, str] = {}
         self._answered: set[str] = set()
         self.refusal: PollError | None = None
 
     def start(self, requests: Iterable[Request], ask: Ask) -> None:
-        """Put first requests into the queue, each of a chain of its own."""
+        """Queue an ask's first requests, each as the beginning of a new chain."""
         self._waiting.extend(
-            _Step(request, ask, self._merged.chain()) for request in self._fresh(requests)
+            _QueuedRequest(request, ask, self._merged.chain()) for request in self._unseen(requests)
         )
-        self._hire()
+        self._start_workers()
 
-    def went_without(self) -> dict[str, str]:
-        """What to say of each subject that was refused and of which no other answer told."""
+    def skipped(self) -> dict[str, str]:
+        """A remark for each subject that was refused and is in no other answer."""
         return {
             subject: said
-            for subject, said in self._without.items()
+            for subject, said in self._skipped.items()
             if subject not in self._answered
         }
 
-    def _follow(self, step: _Step, requests: Iterable[Request]) -> None:
-        """Go on in the same chain: its next page, or details of what it lists."""
-        following = [_Step(request, step.ask, step.chain) for request in self._fresh(requests)]
-        path, span = step.request.path, step.request.span
-        # Not details of what is listed, nor parts of what was asked for.
+    def _queue_following(self, queued: _QueuedRequest, requests: Iterable[Request]) -> None:
+        """Queue what an answer makes necessary, in its chain: the next page, details of a list."""
+        following = [
+            _QueuedRequest(request, queued.ask, queued.chain) for request in self._unseen(requests)
+        ]
+        path, span = queued.request.path, queued.request.span
+        # Details and requests for a part of the span are not pages.
         self._pages += sum(
             one.request.path == path and one.request.span == span for one in following
         )
         if self._pages >= MOST_PAGES:
             raise TooManyPagesError(f"{path}: no end after {MOST_PAGES:,} pages")
         self._waiting.extend(following)
-        self._hire()
+        self._start_workers()
 
-    def _ask_instead(self, step: _Step, requests: Sequence[Request]) -> None:
-        """Ask these at once, depth first: else a tree of halves would wait in full width."""
-        steps = [
-            _Step(request, step.ask, self._merged.chain()) for request in self._fresh(requests)
+    def _queue_replacements(self, queued: _QueuedRequest, requests: Sequence[Request]) -> None:
+        """Queue what replaces a refused request, before all else.
+
+        A feed may halve a refused window again and again. Making the replacements first keeps the
+        queue short: otherwise all halves of one size would be in it at the same time.
+        """
+        replacements = [
+            _QueuedRequest(request, queued.ask, self._merged.chain())
+            for request in self._unseen(requests)
         ]
-        self._waiting.extendleft(reversed(steps))
-        self._hire()
+        self._waiting.extendleft(reversed(replacements))
+        self._start_workers()
 
-    def _fresh(self, requests: Iterable[Request]) -> Iterator[Request]:
-        """Those that were not in the queue before."""
+    def _unseen(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """Those of `requests` that were not queued before."""
         for request in requests:
             identity = request.identity
             if identity in self._seen:
@@ -162,34 +169,36 @@ class _Walk:
             self._seen.add(identity)
             yield request
 
-    def _hire(self) -> None:
-        # As many workers as there is work for; each goes home when the queue is empty.
+    def _start_workers(self) -> None:
+        # One worker for each queued request, up to `concurrency`; each ends with an empty queue.
         for _ in range(min(self._concurrency - self._workers, len(self._waiting))):
             self._workers += 1
             self._group.create_task(self._work())
 
     async def _work(self) -> None:
         while self._waiting:
-            step = self._waiting.popleft()
-            request = step.request
+            queued = self._waiting.popleft()
+            request = queued.request
             try:
-                body = await self._shared.get(request, self._feed.name)
-            except LASTING as error:
+                body = await self._requests.get(request, self._feed.name)
+            except FEED_MAY_HANDLE as error:
                 instead = self._feed.refused(request, error)
                 if instead is None:
                     raise
                 self._note_refusal(request, error, final=not instead)
-                self._ask_instead(step, instead)
+                self._queue_replacements(queued, instead)
             else:
                 if len(body) > PARSED_IN_A_THREAD:
-                    read = await asyncio.to_thread(read_answer, self._feed, request, body, step.ask)
+                    read = await asyncio.to_thread(
+                        read_answer, self._feed, request, body, queued.ask
+                    )
                 else:
-                    read = read_answer(self._feed, request, body, step.ask)
+                    read = read_answer(self._feed, request, body, queued.ask)
                 answer, usage = read
                 self._answered.update(request.subjects)
-                new = step.chain.is_new(request, body)
-                self._merged.add(step.chain, request, answer, usage, new=new)
-                self._follow(step, answer.follow)
+                new = queued.chain.is_new(request, body)
+                self._merged.add(queued.chain, request, answer, usage, new=new)
+                self._queue_following(queued, answer.follow)
         self._workers -= 1
 
     def _note_refusal(self, request: Request, error: PollError, *, final: bool) -> None:
@@ -197,4 +206,4 @@ class _Walk:
             self.refusal = error
         if final:
             subject = ", ".join(request.subjects) or request.path
-            self._without[subject] = f"does without {subject[:100]!r}: {error}"
+            self._skipped[subject] = f"does without {subject[:100]!r}: {error}"

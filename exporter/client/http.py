@@ -1,7 +1,7 @@
-"""The one door to vendors: signs in, bounds, retries, and names what went wrong.
+"""The HTTP client for vendors: signs in, limits, retries, and classifies errors.
 
-An answer is handed on as bytes, whole and decoded. Everything else is a `PollError`. Its message
-names host, path and status, and nothing that a vendor or a credential said.
+A successful answer is returned as bytes, complete and decoded. Everything else is raised as a
+`PollError`. Its message has host, path and status, and no text of the answer or the credential.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LARGE_BODIES = 2
 """How many answers of more than a few megabytes are read at the same time."""
 
 LARGEST_BACKOFF_SECONDS = 2.0
-"""Of the first wait; each further one may be twice as long."""
+"""The longest jitter before the first retry; it doubles with each further one."""
 
 TRANSIENT = frozenset({408, 429, 502, 503, 504})
 
@@ -50,19 +50,21 @@ class Observer(Protocol):
     """Counts requests."""
 
     def request(self, feed: str, code: str, seconds: float) -> None:
-        """One attempt is over. `code` is its status, or the reason why there was none."""
+        """One attempt has ended. `code` is its status, or the reason why there is no status."""
 
 
 class VendorClient:
-    """Asks one account's vendor.
+    """Makes one account's requests.
 
-    `timeout_seconds` bounds a request from its first byte to the answer's last, however slowly
-    it drips. Waits between attempts stay inside `cadence_seconds` and the caller's deadline.
+    `timeout_seconds` limits a request from its first byte to the answer's last byte, however slowly
+    they arrive. A wait between attempts is at most `cadence_seconds` and ends before the caller's
+    deadline.
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
-    no `transport` is given); a .netrc is not looked at, and cookies are not kept. `told_time` is
-    given the `Date` of every answer. `large` is what all clients share to bound the memory that
-    large answers take. No more than `requests_per_second` are started, retries and requests for
-    tokens included; waiting for that takes neither a place nor time from the request.
+    no `transport` is given); a .netrc is not read, and cookies are not kept. `on_date_header` is
+    called with the `Date` of every answer. `large` is a semaphore that all clients share; it limits
+    the memory that large answers take. At most `requests_per_second` are started, retries and
+    requests for tokens included; waiting for that counts neither as a request in flight nor against
+    the request's timeout.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class VendorClient:
         random: Callable[[], float] = chance.random,
         now: Callable[[], float] = time.time,
         verify: ssl.SSLContext | bool = True,
-        told_time: Callable[[str], None] | None = None,
+        on_date_header: Callable[[str], None] | None = None,
         large: asyncio.Semaphore | None = None,
         requests_per_second: float | None = None,
     ) -> None:
@@ -115,9 +117,9 @@ class VendorClient:
             (name.encode("ascii"), value.encode("latin-1"))
             for name, value in provider.headers.items()
         )
-        hooks: list[Callable[[httpx.Response], Awaitable[None]]] = [_forget_location]
-        if told_time is not None:
-            hooks.append(_date_to(told_time))
+        hooks: list[Callable[[httpx.Response], Awaitable[None]]] = [_drop_location]
+        if on_date_header is not None:
+            hooks.append(_date_hook(on_date_header))
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=verify,
@@ -127,7 +129,7 @@ class VendorClient:
             event_hooks={"response": hooks},
             follow_redirects=False,
         )
-        # They log every URL, and in debugging every header; what there is to say, we say.
+        # These libraries log every URL, and at debug level every header. We log what is needed.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -139,10 +141,10 @@ class VendorClient:
         await self._http.aclose()
 
     async def get(self, request: Request, *, feed: str, deadline: float | None) -> bytes:
-        """The whole body of the answer to `request`, or the PollError that stands for it.
+        """The complete body of the answer to `request`; raises PollError.
 
         `request.path` begins with a slash and is percent-encoded. `deadline` is an instant of
-        the event loop's clock: no attempt and no wait goes on past it.
+        the event loop's clock: every attempt and every wait ends before it.
         """
         if not request.path.startswith("/"):
             raise ValueError(f"the path of a request begins with a slash: {request.path!r}")
@@ -189,15 +191,15 @@ class VendorClient:
         feed: str,
         deadline: float | None,
     ) -> bytes:
-        """The body of a 2xx, after as many attempts as it may take.
+        """The body of an answer with a 2xx, with retries where they are allowed.
 
-        `provider` judges the statuses of its own API; None is for its token service.
+        `provider` classifies the statuses of its own API; None is for its token service.
         """
-        await self._abide(feed, deadline)
+        await self._wait_for_retry_after(feed, deadline)
         failed: dict[int, int] = {}
         for attempt in range(1, ATTEMPTS + 1):
             retry_after = None
-            status = 0  # stands for no answer at all
+            status = 0  # means: no answer at all
             try:
                 status, retry_after, body = await self._attempt(
                     method, url, headers, content, feed, deadline
@@ -225,8 +227,8 @@ class VendorClient:
             await self._sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    async def _abide(self, feed: str, deadline: float | None) -> None:
-        """Do not ask before the vendor wants to be asked again, in this poll or in the next."""
+    async def _wait_for_retry_after(self, feed: str, deadline: float | None) -> None:
+        """Wait until the vendor's last Retry-After for this feed is over, from any poll."""
         now = asyncio.get_running_loop().time()
         until = self._not_before.get(feed, now)
         if until <= now:
@@ -236,7 +238,7 @@ class VendorClient:
         await self._sleep(until - now)
 
     def _wait(self, attempt: int, retry_after: str | None) -> float:
-        """Seconds before the next attempt: what the vendor asks for, and a jitter on top."""
+        """Seconds before the next attempt: the vendor's Retry-After plus a jitter."""
         jitter = self._random() * self._backoff_seconds * 2.0 ** (attempt - 1)
         asked = responses.retry_after_seconds(retry_after, self._now()) if retry_after else 0.0
         return min(asked + jitter, self._cadence_seconds)
@@ -250,7 +252,7 @@ class VendorClient:
         feed: str,
         deadline: float | None,
     ) -> tuple[int, str | None, bytes]:
-        """Status, Retry-After and body (of an error: its beginning) of one answer."""
+        """Status, Retry-After and body of one answer; of an error, the beginning of the body."""
         async with self._slot(_where(url), deadline):
             limit = self._timeout_seconds
             if deadline is not None:
@@ -269,10 +271,10 @@ class VendorClient:
                     try:
                         status = response.status_code
                         if 200 <= status < 300:
-                            body = await responses.whole(response, self._large)
+                            body = await responses.read_body(response, self._large)
                             retry_after = None
                         else:
-                            body = await responses.beginning(response)
+                            body = await responses.read_error_body(response)
                             retry_after = response.headers.get("retry-after")
                     finally:
                         await response.aclose()
@@ -298,7 +300,7 @@ class VendorClient:
 
     @asynccontextmanager
     async def _slot(self, where: str, deadline: float | None) -> AsyncIterator[None]:
-        """One of the places of requests in flight, at an instant at which one may start."""
+        """Wait for the pacing and for one of the account's `concurrency` requests in flight."""
         if self._pacing is None:
             await self._slots.acquire()
         else:
@@ -314,21 +316,23 @@ class VendorClient:
             self._slots.release()
 
 
-def _date_to(tell: Callable[[str], None]) -> Callable[[httpx.Response], Awaitable[None]]:
+def _date_hook(
+    on_date_header: Callable[[str], None],
+) -> Callable[[httpx.Response], Awaitable[None]]:
     async def hook(response: httpx.Response) -> None:
-        tell(response.headers.get("date", ""))
+        on_date_header(response.headers.get("date", ""))
 
     return hook
 
 
-async def _forget_location(response: httpx.Response) -> None:
-    """Keep httpx from reading where a redirect leads: nobody goes there."""
+async def _drop_location(response: httpx.Response) -> None:
+    """Drop a redirect's target, so that httpx does not parse it: redirects are not followed."""
     if 300 <= response.status_code < 400:
         response.headers.pop("location", None)
 
 
 def _retries(status: int, provider: Provider | None) -> int:
-    """How often a request may be repeated after `status` (0: after no answer at all)."""
+    """How often a request may be retried after `status` (0: after no answer at all)."""
     if status == 0:
         return ATTEMPTS - 1
     special = provider.retries(status) if provider is not None else None
@@ -338,5 +342,5 @@ def _retries(status: int, provider: Provider | None) -> int:
 
 
 def _where(url: str) -> str:
-    """Host and path, as messages name a request: no query, nothing that breaks a line."""
+    """Host and path of a request, for messages: without the query and without line breaks."""
     return quote(url.partition("://")[2].partition("?")[0], safe="/:%[]@!$&'()*+,;=~")

@@ -1,4 +1,4 @@
-"""Puts the answers to one fetch together: each bucket, level and event once."""
+"""Merges the answers of one fetch: each bucket, level and event is in the result once."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import TypeAlias
 from exporter.model import LIFETIME_WIDTH, Answer, Event, Item, Level, Measure, Request, Span, Usage
 
 Bucket: TypeAlias = tuple[int, tuple[str, ...], int, int]
-"""Measure, labels, start, width. The measure stands here by its id(): a tuple of nothing but
-strings and numbers is none of the garbage collector's business, which halves the work of merging
-a few hundred thousand of them. The rows keep the measures alive.
+"""The key of a bucket: measure, labels, start, width. The measure is given by its id(), because
+the garbage collector does not track tuples that have only strings and numbers; this halves the
+time for merging some hundred thousand rows. The rows keep the measures alive.
 """
 
 
-MOST_REFUSALS_TOLD = 5
-"""How many subjects that a fetch did without are named."""
+MOST_SKIPPED_NAMED = 5
+"""How many of the subjects that a fetch skipped get a remark."""
 
 
 @dataclass(slots=True)
 class Fetched:
-    """What one poll of one feed brought, each bucket, level and event once.
+    """The merged result of one poll of one feed; each bucket, level and event is in it once.
 
-    `unfinished` are the ids that have not ended, each with the instant from which on it has to be
-    asked for again. `newest` is the end of the newest bucket there is anything in. `refused` are
-    subjects that the vendor would not answer about. `requests` counts the answers it took.
+    `unfinished` are the ids of items that have not ended, each with the instant from which on it
+    has to be requested again. `newest` is the end of the newest bucket that is not empty. `refused`
+    are subjects that were skipped because the vendor refused the request. `requests` is the number
+    of answers.
     """
 
     usage: list[Usage] = field(default_factory=list)
@@ -45,7 +46,7 @@ class Fetched:
 
 
 def summed(usage: Sequence[Usage]) -> dict[Bucket, Usage]:
-    """These rows by their bucket; those of the same bucket are one."""
+    """These rows by bucket; the amounts of rows of the same bucket are summed."""
     rows: dict[Bucket, Usage] = {
         (id(row.measure), row.labels, row.start, row.width): row for row in usage
     }
@@ -63,15 +64,15 @@ def _with(row: Usage, amount: int) -> Usage:
 
 @dataclass(slots=True, eq=False)
 class Chain:
-    """The usage of one request and of all that follows from it."""
+    """The usage of one first request and of all requests that its answers make necessary."""
 
     usage: dict[Bucket, Usage] = field(default_factory=dict)
     _bodies: set[tuple[str, Span | None, tuple[str, ...], int]] = field(default_factory=set)
 
     def is_new(self, request: Request, body: bytes) -> bool:
-        """Whether this is no page that came before under another token.
+        """Whether no page with the same body came before (under another page token).
 
-        Equal answers about two windows are two answers.
+        Equal answers about different windows or subjects are different answers.
         """
         page = request.path, request.span, request.subjects, hash(body)
         known = page in self._bodies
@@ -91,12 +92,12 @@ class Chain:
 
 
 class Merge:
-    """Answers put together.
+    """Merges answers.
 
-    Usage: rows of one bucket add up along a chain, because a vendor may spread them over pages;
-    what two chains say of one bucket is the same thing told twice, and the later chain counts.
-    Levels: as each one's `merge` says. Items: the later of two with one id, in the answers to one
-    span; only then do rows of different items that have the same labels add up.
+    Usage: within a chain, rows of one bucket are summed, because a vendor may split them over
+    pages. If two chains have the same bucket, both report the same amount, and the later one
+    counts. Levels: merged by the `merge` of each. Items: of two with the same id in the answers to
+    one span, the later counts; after that, rows of different items with the same labels are summed.
     """
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class Merge:
         self.requests = 0
 
     def chain(self) -> Chain:
-        """One more, later than those before."""
+        """A new chain, which is later than all others so far."""
         chain = Chain()
         self._chains.append(chain)
         return chain
@@ -125,7 +126,7 @@ class Merge:
         *,
         new: bool,
     ) -> None:
-        """Take an answer in; one that is not `new` adds nothing to what it said before."""
+        """Add an answer; one that is not `new` is counted as a request, and ignored otherwise."""
         self.requests += 1
         if not new:
             return
@@ -142,7 +143,7 @@ class Merge:
         self._remarks.update(dict.fromkeys(answer.remarks))
 
     def _note_newest(self, usage: Iterable[Usage]) -> None:
-        """A bucket of nothing is not filled: vendors write zeros for hours yet to come."""
+        """Update `newest`. Empty buckets do not count: vendors report zeros for future hours."""
         newest = max(
             (row.start + row.width for row in usage if row.amount and row.width != LIFETIME_WIDTH),
             default=None,
@@ -158,30 +159,30 @@ class Merge:
                 continue
             series = measure, level.labels
             first = self._levels.get(series)
-            self._levels[series] = level if first is None else _joined(first, level)
+            self._levels[series] = level if first is None else _merge_levels(first, level)
 
     def _add_events(self, events: Iterable[Event]) -> None:
         self._events.update((event.id, event) for event in events)
 
     def _take_items(self) -> tuple[dict[Bucket, Usage], dict[str, int]]:
-        """The usage of all items and the ids that are unfinished; their levels and events go in."""
+        """Usage and unfinished ids of all items; adds the items' levels and events to the rest."""
         items = self._items.values()
         usage = summed([row for item in items for row in item.usage])
         self._note_newest(usage.values())
-        # Oldest first: of two descriptions of one thing the newest stands.
+        # Oldest first: of two descriptions of one thing the newest counts.
         for _, item in sorted(self._items.items(), key=_start):
             self._add_levels(item.levels)
             self._add_events(item.events)
         return usage, {item.id: item.unfinished for item in items if item.unfinished is not None}
 
-    def fetched(self, went_without: Mapping[str, str]) -> Fetched:
-        """All of it. `went_without` says of each subject that was refused why it was."""
+    def fetched(self, skipped: Mapping[str, str]) -> Fetched:
+        """The merged result. `skipped` has a remark for each subject that was refused."""
         listed, unfinished = self._take_items()
         usage: dict[Bucket, Usage] = {}
         for chain in self._chains:
             if usage:
                 usage.update(chain.usage)
-                chain.usage = {}  # or there would be two of everything at the end
+                chain.usage = {}  # frees memory: otherwise every row would be held twice
             else:
                 usage = chain.usage
         usage.update(listed)
@@ -191,20 +192,20 @@ class Merge:
             events=list(self._events.values()),
             streams=list(self._streams),
             unfinished=unfinished,
-            refused=frozenset(went_without),
+            refused=frozenset(skipped),
             newest=self._newest,
-            remarks=[*self._remarks, *list(went_without.values())[:MOST_REFUSALS_TOLD]],
+            remarks=[*self._remarks, *list(skipped.values())[:MOST_SKIPPED_NAMED]],
             requests=self.requests,
         )
 
 
 def _start(listed: tuple[tuple[Span | None, str], Item]) -> int:
-    """Where the span begins in which an item was listed."""
+    """The start of the span in which an item was listed."""
     (span, _), _ = listed
     return 0 if span is None else span.window.start
 
 
-def _joined(first: Level, second: Level) -> Level:
+def _merge_levels(first: Level, second: Level) -> Level:
     if second.merge == "sum":
         return Level(second.measure, second.labels, first.value + second.value, second.merge)
     if second.merge == "greatest":
@@ -212,8 +213,8 @@ def _joined(first: Level, second: Level) -> Level:
     return second if second.value < first.value else first
 
 
-def joined(first: Fetched, second: Fetched) -> Fetched:
-    """Both, of one poll of one feed about different streams."""
+def merge_fetched(first: Fetched, second: Fetched) -> Fetched:
+    """Both results as one. They are of one poll of one feed, about different streams."""
     newest = [instant for instant in (first.newest, second.newest) if instant is not None]
     return Fetched(
         usage=[*first.usage, *second.usage],

@@ -1,4 +1,4 @@
-"""Spaces the starts of one account's requests evenly, so that there are not too many a second."""
+"""Limits one account's requests per second by spacing their starts evenly."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from exporter.model.errors import PollTimeoutError
 
 
 class NoTurnError(PollTimeoutError):
-    """The deadline comes before the request's turn; to try again would not help."""
+    """The request's turn would come after the deadline; a retry would not help."""
 
 
 class Pacing:
-    """Gives out turns, in the order in which they are asked for.
+    """Gives out turns to start a request, in the order in which they are asked for.
 
-    One turn begins at least `1 / per_second` after the start of the one before: in any `t` seconds
-    there are at most `ceil(per_second * t) + 1` starts. A turn that is given up is not lost.
+    A turn begins at least `1 / per_second` after the request before it has started: in any `t`
+    seconds there are at most `ceil(per_second * t) + 1` starts. If a turn is cancelled, the next
+    request takes it.
     """
 
     def __init__(
@@ -38,9 +39,9 @@ class Pacing:
     async def turn(self, deadline: float | None) -> AsyncIterator[None]:
         """Wait for a turn; the request starts when the block ends, and the next one after that.
 
-        The block may wait for what else the request needs: nobody else's turn comes meanwhile.
-        If it raises, nothing has started. NoTurnError at once where the turn would not come
-        before `deadline`, an instant of the clock.
+        The block may wait for what else the request needs; no other request starts meanwhile. If
+        the block raises, the turn does not count as a start. Raises NoTurnError at once when the
+        turn would not come before `deadline`, an instant of the clock.
         """
         if deadline is not None and self._expected() >= deadline:
             raise NoTurnError(
@@ -48,21 +49,21 @@ class Pacing:
             )
         self._waiting += 1
         try:
-            # A lock serves in order. Only who holds it has a start to wait for, so that whoever
-            # is cancelled leaves no hole behind.
+            # The lock is granted in order. Only its holder waits for the start time, so that a
+            # request that is cancelled while it waits for the lock takes no start time.
             async with self._head:
                 left = self._not_before - self._now()
                 if left > 0:
                     await self._sleep(left)
                 yield
-                # Timers may be a little early; that must not add up.
+                # Timers may fire a little early; these errors must not accumulate.
                 started = max(self._now(), self._not_before)
                 self._not_before = started + 1 / self._per_second
         finally:
             self._waiting -= 1
 
     def _expected(self) -> float:
-        """When the turn of a request would come that is asked for now, at the earliest."""
+        """The earliest instant of the turn of a request that would begin to wait now."""
         return max(self._now(), self._not_before) + self._waiting / self._per_second
 
     def _now(self) -> float:

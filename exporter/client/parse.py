@@ -1,4 +1,4 @@
-"""Reads one answer; whatever is wrong with it becomes a SchemaError that quotes none of it."""
+"""Reads one answer. Any fault in it raises a SchemaError, whose message quotes no value of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exporter.model.values import refuse_repeated_keys
 def read_answer(
     feed: Feed, request: Request, body: bytes, ask: Ask
 ) -> tuple[Answer, dict[Bucket, Usage]]:
-    """One answer, and its usage with rows of the same bucket summed."""
+    """One answer, and its usage by bucket with rows of the same bucket summed."""
     body = body.removeprefix(BOM_UTF8)  # RFC 8259, 8.1: may be ignored
     try:
         refuse_repeated_keys(body)
@@ -31,17 +31,17 @@ def read_answer(
         failure = f"{request.path}: nested too deeply"
     else:
         return answer, summed(answer.usage)
-    # Out of the except blocks: what the decoder said may quote the answer.
+    # Outside the except blocks: the decoder's error, as a cause, might quote the answer.
     raise SchemaError(failure)
 
 
 def printable(message: str) -> str:
-    """In one line, whatever names the answer has that the message tells of."""
+    """`message` in one line: names out of the answer may have line breaks."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in message)
 
 
 def _expectation(message: str) -> str:
-    """What of a decoder's message is about our expectation and not out of the answer."""
+    """The part of a decoder's message that states what was expected, without the answer's text."""
     what, _, where = message.rpartition(" - at ")
     if not what:
         what, where = message, ""

@@ -1,4 +1,4 @@
-"""What came back over the wire: bodies within bounds, and refusals by their right name."""
+"""Reads responses: bodies up to a size limit, and the PollError for each kind of failure."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from exporter.model.errors import (
 
 LARGEST_BODY = 64 * 2**20
 SMALL_BODY = 2 * 2**20
-"""Larger ones are read a few at a time, or a few hundred accounts could fill the memory."""
+"""Only a few larger bodies are read at the same time, to limit the memory they take."""
 
 LARGEST_ERROR_BODY = 64 * 2**10
-PIECE = 256 * 2**10
-"""How much is inflated at a time; 64 kB off the wire may hold 64 MiB."""
+INFLATED_BYTES = 256 * 2**10
+"""How much is decompressed in one step; 64 kB off the wire may decompress to 64 MiB."""
 
 MOST_MEMBERS = 2000
-"""Of one gzip stream. Each costs a copy of what is behind it, even if there is nothing in it."""
+"""The most members of one gzip stream. Each, even an empty one, costs a copy of what follows."""
 
 FOREVER = 10.0**9
 
@@ -48,24 +48,24 @@ FOREVER = 10.0**9
 # --- Bodies ---------------------------------------------------------------------------------------
 
 
-async def whole(response: httpx.Response, large: asyncio.Semaphore) -> bytes:
+async def read_body(response: httpx.Response, large: asyncio.Semaphore) -> bytes:
     """The decoded body. TooLargeError above 64 MiB, on the wire or decoded.
 
-    What makes a body longer than `SMALL_BODY` is read under `large`.
+    A body longer than `SMALL_BODY` is read while holding the semaphore `large`.
     """
     announced = response.headers.get("content-length", "")
     if announced.isdecimal() and (len(announced) > 18 or int(announced) > LARGEST_BODY):
         raise _too_large()
-    async with AsyncExitStack() as turn:
+    async with AsyncExitStack() as stack:
 
-        async def grows() -> None:
-            await turn.enter_async_context(large)
+        async def on_large() -> None:
+            await stack.enter_async_context(large)
 
-        return await _read(response, LARGEST_BODY, cut=False, grows=grows)
+        return await _read(response, LARGEST_BODY, cut=False, on_large=on_large)
 
 
-async def beginning(response: httpx.Response) -> bytes:
-    """As much of an error's body as it takes to classify it; whatever comes of a broken one."""
+async def read_error_body(response: httpx.Response) -> bytes:
+    """As much of an error's body as is needed to classify it; empty when it cannot be read."""
     try:
         return await _read(response, LARGEST_ERROR_BODY, cut=True)
     except (httpx.HTTPError, PollError):
@@ -74,10 +74,10 @@ async def beginning(response: httpx.Response) -> bytes:
 
 async def _read(
     response: httpx.Response,
-    most: int,
+    limit: int,
     *,
     cut: bool,
-    grows: Callable[[], Awaitable[None]] | None = None,
+    on_large: Callable[[], Awaitable[None]] | None = None,
 ) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("gzip", "x-gzip"):
@@ -86,7 +86,7 @@ async def _read(
         gunzip = None
     else:
         raise SchemaError("the answer came in an encoding that was not asked for")
-    # The raw stream, not aiter_bytes(): that one inflates whatever arrived in one go.
+    # The raw stream, not aiter_bytes(): that decompresses each chunk in one step, without a limit.
     stream = response.stream
     if not isinstance(stream, httpx.AsyncByteStream):
         raise TypeError("an asynchronous client has asynchronous answers")
@@ -97,16 +97,16 @@ async def _read(
         for piece in (chunk,) if gunzip is None else gunzip.pieces(chunk):
             size += len(piece)
             pieces.append(piece)
-            if size > most:
+            if size > limit:
                 break
-            if size > SMALL_BODY and grows is not None:
-                await grows()
-                grows = None
-        # What comes in may inflate to nothing at all.
-        if size > most or on_wire > most:
+            if size > SMALL_BODY and on_large is not None:
+                await on_large()
+                on_large = None
+        # Both are checked: data from the wire may decompress to nothing at all.
+        if size > limit or on_wire > limit:
             if cut:
-                return b"".join(pieces)[:most]
-            pieces.clear()  # the error lives on, and this frame with it
+                return b"".join(pieces)[:limit]
+            pieces.clear()  # frees memory: the error keeps this frame alive
             raise _too_large()
     if gunzip is not None and not gunzip.complete:
         raise NetworkError("the answer broke off")
@@ -114,7 +114,7 @@ async def _read(
 
 
 class _Gunzip:
-    """Inflates gzip by the piece, however many members it has."""
+    """Decompresses a gzip stream in steps, across all its members."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
@@ -122,11 +122,11 @@ class _Gunzip:
 
     @property
     def complete(self) -> bool:
-        """Whether the newest member has come to its end. An empty body is complete, too."""
+        """Whether the newest member has ended. An empty body is complete, too."""
         return self._member.eof or not self._members
 
     def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """What `chunk` inflates to, at most `PIECE` at a time."""
+        """The decompressed data of `chunk`, at most `INFLATED_BYTES` at a time."""
         while True:
             if self._member.eof:
                 chunk = chunk.lstrip(b"\0")  # padding is allowed behind a member
@@ -138,7 +138,7 @@ class _Gunzip:
                     raise SchemaError(f"the answer is gzip in more than {MOST_MEMBERS:,} parts")
                 self._member = zlib.decompressobj(wbits=31)
             try:
-                piece = self._member.decompress(chunk, PIECE)
+                piece = self._member.decompress(chunk, INFLATED_BYTES)
             except zlib.error as error:
                 raise NetworkError("the answer is damaged: it is not the gzip it says") from error
             if piece:
@@ -186,7 +186,7 @@ def refusal(status: int, body: bytes, where: str, provider: Provider | None) -> 
     if kind is None:
         kind = ServerError if status >= 500 else InvalidRequestError
     try:
-        # The server's own phrase could be anything.
+        # The standard phrase for the status; the server's own phrase may be any text.
         said = f"{status} {HTTPStatus(status).phrase}"
     except ValueError:
         said = str(status)
@@ -194,7 +194,7 @@ def refusal(status: int, body: bytes, where: str, provider: Provider | None) -> 
 
 
 def retry_after_seconds(header: str, now: float) -> float:
-    """Seconds to wait by a Retry-After of either form; 0 for one that cannot be read."""
+    """Seconds to wait by a Retry-After of either form; 0 when it cannot be parsed."""
     header = header.strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]*)?", header):
         return min(float(header), FOREVER)
@@ -202,7 +202,7 @@ def retry_after_seconds(header: str, now: float) -> float:
         date = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
         return 0.0
-    # Of HTTP's three forms of a date, the oldest names no zone; it is GMT as well.
+    # The oldest of HTTP's three date formats has no time zone; it is GMT, too.
     return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, 0.0)
 
 
@@ -217,15 +217,15 @@ CERTIFICATE_FAULTS = {
     62: "it is for another host",
     64: "it is for another address",
 }
-"""By OpenSSL's X509_V_ERR numbers."""
+"""Texts by OpenSSL's X509_V_ERR numbers."""
 
 
 class CertificateError(NetworkError):
-    """The vendor's certificate does not verify, and will not a second later either."""
+    """The vendor's certificate does not verify; a retry would not help."""
 
 
 def no_answer(error: httpx.HTTPError, where: str) -> NetworkError:
-    """Why a connection failed, in a few words of our own."""
+    """The NetworkError for a failed connection, with a message of our own."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             fault = CERTIFICATE_FAULTS.get(cause.verify_code)
@@ -247,7 +247,7 @@ def no_answer(error: httpx.HTTPError, where: str) -> NetworkError:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error` and everything that led to it, once each."""
+    """`error` and all its causes and contexts, each once."""
     queue: list[BaseException | None] = [error]
     seen: set[int] = set()
     while queue:

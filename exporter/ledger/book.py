@@ -78,8 +78,8 @@ class FeedState:
     """How far a feed has come. A value: another one takes its place when something changes.
 
     All instants are Unix seconds. `began` is the start of the first window ever asked for: what
-    came before is not counted. `polled_at` is the newest successful poll, `revisited_at` when the
-    long look back was last taken, `resume` the submission of the oldest job that has not ended.
+    came before is not counted. `polled_at` is the newest successful poll, `revisited_at`
+    the last daily revisit, `resume` the submission of the oldest job that has not ended.
     `newest` is the end of the newest data. `finest` is the least width of bucket ever recorded
     (seconds); before `coarse_until`, buckets of different widths may lie over each other.
     Buckets that end by `compacted_until` exist only as part of the totals.

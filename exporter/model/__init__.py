@@ -1,4 +1,4 @@
-"""What vendors say and how they are asked: facts, the calendar, and the shape of a provider."""
+"""The data model: facts that vendors report, the calendar, and the interfaces of providers."""
 
 from exporter.model.calendar import DAY, HOUR, MINUTE, Span, Step, Window
 from exporter.model.facts import (
@@ -20,10 +20,10 @@ from exporter.model.provider import (
     Feed,
     Option,
     Options,
-    Parts,
     Provider,
     Request,
     Resolution,
+    StreamBreakdown,
     Totals,
 )
 
@@ -46,12 +46,12 @@ __all__ = [
     "Measure",
     "Option",
     "Options",
-    "Parts",
     "Provider",
     "Request",
     "Resolution",
     "Span",
     "Step",
+    "StreamBreakdown",
     "Totals",
     "Usage",
     "Window",

@@ -1,4 +1,4 @@
-"""Time as vendors count it: steps of the UTC calendar, and windows of them.
+"""Time in vendors' units: steps of the UTC calendar (hour, day, month), windows and spans.
 
 Instants are whole Unix seconds, UTC. Windows are half-open.
 """

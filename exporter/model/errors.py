@@ -1,10 +1,10 @@
-"""Everything that can go wrong, one class for each different reaction.
+"""The exporter's errors: one class for each kind that is handled differently.
 
-    ExporterError                    said in one line on stderr, exit 1
+    ExporterError                    printed in one line on stderr, exit 1
     ├── ConfigError                  a list of faults, each with file, line and key
     ├── CredentialError              a credential that cannot be read
     ├── LedgerError                  the ledger cannot be opened or is not one
-    │   └── LedgerWriteError         the ledger is fine, but a write failed (disk full, ...)
+    │   └── LedgerWriteError         the ledger is open, but a write failed (disk full, ...)
     ├── ServeError                   an address that cannot be listened on
     └── PollError                    a feed could not be polled; `reason` is the metric's label
         ├── AuthError                auth
@@ -20,8 +20,8 @@
         ├── TooManyPagesError        too_many_pages
         └── RedirectError            redirect
 
-Messages are shown to people and logged. They never hold a credential or any text out of a
-vendor's error body: one vendor echoes the API key in its 401.
+Messages are shown to people and logged. They never contain a credential or any text of a vendor's
+error body: one vendor echoes the API key in its 401.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import ClassVar
 
 
 class ExporterError(Exception):
-    """Something a person has to mend; `str()` says it in one line."""
+    """An error that a person has to fix; `str()` describes it in one line."""
 
 
 class ConfigError(ExporterError):
@@ -50,7 +50,7 @@ class LedgerError(ExporterError):
 
 
 class LedgerWriteError(LedgerError):
-    """A transaction could not be written; nothing of it was recorded."""
+    """A transaction could not be written; it was rolled back as a whole."""
 
 
 class ServeError(ExporterError):
@@ -64,13 +64,13 @@ class PollError(ExporterError):
 
 
 class AuthError(PollError):
-    """The vendor does not know the credential."""
+    """The vendor rejects the credential."""
 
     reason = "auth"
 
 
 class ForbiddenError(PollError):
-    """The credential is known, but may not see this, or the plan does not include it."""
+    """The credential is valid, but has no right to this, or the plan does not include it."""
 
     reason = "forbidden"
 
@@ -82,19 +82,19 @@ class NotFoundError(PollError):
 
 
 class InvalidRequestError(PollError):
-    """400 or 422: the vendor refuses the question itself."""
+    """400 or 422: the vendor refuses the request itself."""
 
     reason = "invalid_request"
 
 
 class RateLimitedError(PollError):
-    """429, still so after the retries that fit into the cadence."""
+    """429, also after the retries that fit into the cadence."""
 
     reason = "rate_limited"
 
 
 class PollTimeoutError(PollError):
-    """No whole answer within the time allowed for it."""
+    """No complete answer within the timeout, or before the deadline."""
 
     reason = "timeout"
 

@@ -1,8 +1,8 @@
-"""What a vendor can say, in the exporter's own terms.
+"""The facts that a vendor can report, in the exporter's own terms.
 
-Three kinds of fact come out of a provider: `Usage` (a total over a bucket of time), `Level`
-(true now) and `Event` (something that happened once). Amounts are whole numbers of the measure's
-smallest part (a byte, a view, a millisecond), so that sums are exact in any order.
+A provider yields three kinds of fact: `Usage` (an amount in a bucket of time), `Level` (a value
+that holds now) and `Event` (something that happened once). Amounts are whole numbers of the
+measure's smallest part (a byte, a view, a millisecond), so that sums are exact in any order.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ import msgspec
 
 LIFETIME_START = 0
 LIFETIME_WIDTH = 2**32
-"""The one bucket of a total that the vendor keeps since ever; it ends in the year 2106."""
+"""The single bucket of a total over all time; it ends in the year 2106."""
 
 LARGEST_AMOUNT = 2**53
-"""A bucket's amount above this is a broken answer: JSON numbers are not exact beyond it."""
+"""An answer with a larger amount is refused: JSON numbers are not exact beyond it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measure:
     """One metric family of vendor data; instances are compared by identity.
 
-    `labels` come after `provider` and `account`. `resolution` is how many parts one unit is
-    recorded in: 1 for bytes and counts, 1000 for seconds (milliseconds).
+    `labels` come after `provider` and `account`. `resolution` is the number of recorded parts in
+    one unit: 1 for bytes and counts, 1000 for seconds (milliseconds).
 
-    `identity` is for gauges that describe a thing: so many of the first labels say which thing.
-    The ledger keeps the newest description of each. `limited` is the label that becomes
-    `__other__` where an account has more combinations of labels than it may have; "" for none.
+    `identity` is for gauges that describe a thing: the number of first labels that identify it.
+    The ledger keeps the newest description of each thing. `limited` is the label that becomes
+    `__other__` when an account has more combinations of labels than the limit; "" for none.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Measure:
 
     @property
     def stream_index(self) -> int | None:
-        """Where in `labels` the stream stands, if it does."""
+        """The position of the label `stream` in `labels`; None without that label."""
         return self.labels.index("stream") if "stream" in self.labels else None
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """So much of `measure` in the bucket that starts at `start` and lasts `width` seconds."""
+    """The `amount` of `measure` in the bucket that starts at `start` and lasts `width` seconds."""
 
     measure: Measure
     labels: tuple[str, ...]
@@ -58,10 +58,10 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
-    """`measure` stands at `value` (in whole units of the metric) now.
+    """The current `value` of `measure`, in the metric's unit.
 
-    `merge` is what becomes of several levels with equal labels in one poll of a feed: their
-    sum, or the greatest or the least where a sum would say nothing (unique viewers, means,
+    `merge` is how several levels with equal labels in one poll of a feed are merged: by their
+    sum, or by the greatest or the least where a sum has no meaning (unique viewers, means,
     instants).
     """
 
@@ -72,16 +72,16 @@ class Level(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def additive(self) -> bool:
-        """Whether two of them may be summed into one."""
+        """Whether levels with equal labels are summed."""
         return self.merge == "sum"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """Something that happens once, known by `id`: it counts once however often it is told.
+    """Something that happens once. It counts once by its `id`, however often it is reported.
 
-    `counts` adds one to each counter; `timings` puts an amount into each histogram.
-    `since` is the earliest instant that leads a vendor to tell of it again (a job's
-    submission), `at` when it happened.
+    One is added to each counter of `counts`; `timings` are observations for histograms. A request
+    whose window begins at or before `since` (a job's submission) may report the event again; `at`
+    is when it happened.
     """
 
     id: str
@@ -92,11 +92,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """One thing that the vendor lists, a stream or a job, and what its row says.
+    """One entry of a vendor's list, a stream or a job, with the facts of its row.
 
-    Lists may shift while their pages are read, so that one thing stands on two of them. Of two
-    items with one `id` in the answers to one span, the later stands. `unfinished` is for a job
-    that has not ended: the instant of its submission, from which on it has to be listed again.
+    A list may change while its pages are read, so that one entry is on two pages. Of two items with
+    the same `id` in the answers to one span, the later counts. `unfinished` is for a job that has
+    not ended: the instant of its submission, from which on jobs have to be listed again.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """The catalogue: every metric of vendor data, once, with its type, labels and help.
 
-Names, types and labels are a promise to the people who graph them. The help text names the
-vendor's own field and what was done to it. Seconds are recorded in milliseconds, because two
-vendors report minutes as fractions of whole milliseconds.
+Names, types and labels are stable, since dashboards use them. The help text names the vendor's
+own field and its conversion. Seconds are recorded in milliseconds, because two vendors report
+minutes as fractions that are a whole number of milliseconds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def _histogram(name: str, help: str, *labels: str, buckets: tuple[float, ...]) -
 
 _JOB_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 10800)
 
-# The whole account, by what carried the media. Kinds are disjoint.
+# The whole account, by kind of delivery. Kinds are disjoint.
 
 RECEIVED_BYTES = _counter(
     "media_received_bytes_total",
@@ -384,7 +384,7 @@ OLDEST_UNFINISHED_JOB = _gauge(
     "path",
 )
 
-# The current month, from the ledger's buckets by their own time; compare it with the invoice page.
+# The current month, from the ledger's buckets by their start, to be compared with the invoice.
 
 _MONTH = (
     " in the current month (UTC), from the ledger's buckets by their own time. It holds what the"

@@ -1,6 +1,6 @@
-"""The shape of a provider: the feeds that it offers, what they ask, and what they answer.
+"""The interfaces of providers and feeds: which requests a feed makes, and how it reads answers.
 
-Everything here is data or pure: no clock, no network.
+Everything here is data or pure functions: no clock, no network.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from exporter.model.facts import Event, Item, Level, Measure, Usage
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A step in which a feed can be asked for its buckets.
+    """A bucket width that a feed can be asked for.
 
-    `reach` is how far back (seconds) this step is used, None for as far as there is anything:
-    the vendor's retention, or less where finer questions would cost too many requests.
-    `longest` is the longest window (seconds) one request may span.
+    `reach` is how far back (seconds) this step is used: the vendor's retention, or less where this
+    step would take too many requests; None for no limit. `longest` is the longest window (seconds)
+    of one request.
     """
 
     step: Step
@@ -30,9 +30,9 @@ class Resolution:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question to a feed: what to ask for, and when it is asked.
+    """What a feed is asked for in one poll, at the instant `now`; it may take several requests.
 
-    `spans` is empty for feeds of levels only. `streams` are the names to break down, in
+    `spans` is empty for feeds that have only levels. `streams` are the names to break down, for
     feeds that need them.
     """
 
@@ -45,8 +45,8 @@ class Ask:
 class Request:
     """One GET below the account's URL. Equal `path` and `params` are the same request.
 
-    The other fields are what the answer will be read with: the span that was asked for and
-    the subjects (stream names, ids) it is about.
+    The other fields are needed to read the answer: the span that was asked for and the subjects
+    (stream names, ids) of the request.
     """
 
     path: str
@@ -56,19 +56,19 @@ class Request:
 
     @property
     def identity(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What makes two requests the same one."""
+        """Equal for equal requests."""
         return self.path, self.params
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one response said.
+    """The facts of one response.
 
-    `items` are the rows that stand for a thing with an id; all else is for rows that do not.
-    `follow` are requests that it makes necessary: the next page, or details of what it lists.
-    `streams` are names that it brought to light. `newest` is the end of the newest bucket that
-    the vendor has filled, where usage does not show it. `remarks` are things an operator should
-    read once.
+    `items` are the rows of a list whose entries have ids; `usage`, `levels` and `events` are for
+    rows without. `follow` are requests that the response makes necessary: the next page, or details
+    of what it lists. `streams` are the stream names in it. `newest` is the end of the newest bucket
+    that the vendor has filled, where usage does not show it. `remarks` are logged for the operator,
+    each once.
     """
 
     usage: Sequence[Usage] = ()
@@ -84,8 +84,8 @@ class Answer:
 class Feed(Protocol):
     """One family of a vendor's endpoints, polled for one account. Pure: no clock, no network.
 
-    A feed may remember what it found out about the vendor (which of two routes answers),
-    nothing else.
+    The only state that a feed may keep is what it learned about the vendor's API (such as which of
+    two routes answers).
     """
 
     @property
@@ -94,46 +94,46 @@ class Feed(Protocol):
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """Every metric this feed can give."""
+        """Every metric that this feed can have."""
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
         """Finest first; empty for a feed that has only levels.
 
-        A fine one may come last again, for time of which a coarse bucket holds too much.
+        A fine one may come last again, for a part of the time of a coarse bucket.
         """
 
     @property
     def settling(self) -> int:
-        """Seconds for which a closed bucket is asked for again at every poll."""
+        """Settling time: for so many seconds a closed bucket is requested again at every poll."""
 
     @property
     def needs_streams(self) -> bool:
-        """Whether `Ask.streams` has to name what is to be broken down."""
+        """Whether `Ask.streams` has to name the streams."""
 
     @property
     def discovers(self) -> bool:
-        """Whether its answers bring stream names to light."""
+        """Whether its answers list stream names (discovery)."""
 
     def requests(self, ask: Ask) -> Iterable[Request]:
-        """The requests that `ask` takes, before any paging; equal asks give equal requests."""
+        """The first requests for `ask`, before any paging; equal asks have equal requests."""
 
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         """Read one response's body.
 
-        Raises SchemaError (or msgspec's decoding errors, which mean the same) when it is not
-        what the vendor documents; nothing of it is recorded then.
+        Raises SchemaError (or msgspec's decoding errors, which are treated alike) when it is not
+        what the vendor documents; then nothing of the poll is recorded.
         """
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """What to ask instead after `error`; None to let the error stand, () to go without."""
+        """Requests to make instead after `error`; () to skip this one, None to raise the error."""
 
 
 @runtime_checkable
 class Totals(Protocol):
-    """What a feed may have besides: the vendor's own total of a longer window.
+    """A feed that can also be asked for the vendor's own total of a longer window.
 
-    It is held against what the feed's buckets add up to.
+    The total is compared with the sum of the feed's buckets.
     """
 
     def totals(self, window: Window) -> Iterable[Request]:
@@ -145,10 +145,10 @@ class Totals(Protocol):
 
 @runtime_checkable
 class Configured(Protocol):
-    """What a feed has besides when the configuration names what it is asked about, by id.
+    """A feed about ids that the configuration names.
 
-    Each id has a beginning of its own: what an id came to before it was configured is where its
-    counters start. `Ask.streams` names those to ask for.
+    Each id has a baseline of its own: its total when it is first polled is where its counters
+    start. `Ask.streams` names the ids to ask for.
     """
 
     @property
@@ -157,15 +157,16 @@ class Configured(Protocol):
 
 
 @runtime_checkable
-class Parts(Protocol):
-    """What a feed by stream has besides when another feed gives the account's own totals.
+class StreamBreakdown(Protocol):
+    """A feed by stream, where another feed has the account's amounts of the same measures.
 
-    Where these are equal hour by hour, the streams that were not asked for had nothing.
+    In hours in which the account's amount equals the sum of the streams' amounts, streams that
+    were not asked for had no further usage.
     """
 
     @property
-    def parts(self) -> tuple[tuple[Measure, Measure], ...]:
-        """Pairs of an account's measure and the streams' measure that adds up to it."""
+    def measure_pairs(self) -> tuple[tuple[Measure, Measure], ...]:
+        """Pairs of an account's measure and the measure by stream whose sum it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ Options = Mapping[str, str | bool | tuple[str, ...]]
 
 
 class Provider(Protocol):
-    """A vendor: where it is, how to sign in, what it can be asked."""
+    """A vendor: its URLs, its ways to sign in, its options and its feeds."""
 
     @property
     def name(self) -> str:
@@ -237,7 +238,7 @@ class Provider(Protocol):
         """The named feeds for one account."""
 
     def classify(self, status: int, body: bytes) -> str | None:
-        """The `reason` of an error answer where the status alone would mislead, else None."""
+        """The `reason` of an error answer where the status alone is not enough, else None."""
 
     def retries(self, status: int) -> int | None:
-        """How often a status is retried where that differs from the usual, else None."""
+        """How often a status is retried where that differs from the default, else None."""

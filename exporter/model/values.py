@@ -1,4 +1,4 @@
-"""The few ways in which vendors write amounts, instants and labels, read exactly or not at all.
+"""Reads amounts, instants and labels in vendors' formats, exactly, or raises SchemaError.
 
 `path` is always the JSON path of the value, for the log: `$.data.bandwidth[…].bytesOut`.
 """
@@ -20,29 +20,29 @@ Number = (
     Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
     | Annotated[float, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
 )
-"""Seconds, minutes and ratios in a msgspec.Struct; to be turned into parts by `amount`."""
+"""Seconds, minutes and ratios in a msgspec.Struct; `amount` converts them to whole parts."""
 
 Count = Number
-"""Bytes and counts in a msgspec.Struct, to be turned into an `int` by `whole`: JSON has one kind
-of number, and a vendor may write 22886 as 22886.0."""
+"""Bytes and counts in a msgspec.Struct; `whole` converts them to `int`, since JSON has only one
+type of number and a vendor may write 22886 as 22886.0."""
 
 Whole = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
 """Counts that are written without a fraction."""
 
 EARLIEST_MILLISECONDS: Final = 946_684_800_000
-"""The year 2000. An instant before it is how some servers write that there is none."""
+"""The year 2000. Some servers write an instant before it to mean that there is none."""
 
 Empty = Annotated[list[object], msgspec.Meta(max_length=0)]
-"""`[]` where an object belongs: how some servers write an object without keys."""
+"""`[]` in place of an object: some servers write an object without keys so."""
 
 UNKNOWN: Final = "unknown"
-"""What a label says that the vendor leaves null or empty."""
+"""The value of a label that the vendor leaves null or empty."""
 
 
 def amount(value: int | float, *, path: str, scale: int = 1) -> int:
     """`value * scale` as a whole number; `scale` is 1000 for seconds, 60,000 for minutes.
 
-    Fractions are scaled in decimal, as they were written, and rounded to the nearest part.
+    Fractions are scaled in decimal arithmetic and rounded to the nearest part.
     Raises SchemaError for anything negative, not finite, or above LARGEST_AMOUNT.
     """
     if not 0 <= value <= LARGEST_AMOUNT:  # false for NaN, too
@@ -70,7 +70,7 @@ def whole(value: int | float, *, path: str) -> int:
 
 
 def level(value: int | float, *, path: str) -> int | float:
-    """`value` itself, when it can be a level. Raises SchemaError as `amount` does."""
+    """`value` itself, once it is checked. Raises SchemaError as `amount` does."""
     if not 0 <= value <= LARGEST_AMOUNT:
         raise SchemaError(f"{path}: a level must lie between 0 and 2^53, not {value!r}")
     return value
@@ -96,9 +96,10 @@ def milliseconds(value: str | int | float, *, path: str) -> int:
 
 
 def moment(value: str | int | float | None, *, path: str) -> int | None:
-    """Unix milliseconds as `milliseconds` reads them; None where a vendor says that there is none.
+    """Unix milliseconds as `milliseconds` reads them, or None for "no instant".
 
-    That is null, an empty text, or any time before the year 2000, such as `0001-01-01T00:00:00Z`.
+    Vendors write that as null, as an empty text, or as a time before the year 2000, such as
+    `0001-01-01T00:00:00Z`.
     """
     if value is None or value == "":
         return None
@@ -125,11 +126,11 @@ def country(value: str | None) -> str:
 
 
 def refuse_repeated_keys(body: bytes) -> None:
-    """Raise SchemaError when an object in `body` has a key twice: which of the two counts?
+    """Raise SchemaError when an object in `body` has a key twice, since its value is ambiguous.
 
-    Raises what msgspec does when `body` is not JSON at all.
+    Raises msgspec's decoding error when `body` is not JSON.
     """
-    # Decoding drops the repetitions, and with them their colons; colons in strings stay.
+    # Decoding drops a repeated key, and with it a colon. Colons in strings are kept.
     if body.count(b":") != msgspec.json.encode(msgspec.json.decode(body)).count(b":"):
         json.loads(
             body, object_pairs_hook=_once_each, parse_int=str

@@ -1,1 +1,1 @@
-"""Decides what to ask of each account and when, and hands on what is said."""
+"""Decides what is requested of each account and when, and has the answers recorded and shown."""

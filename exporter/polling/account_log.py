@@ -1,6 +1,6 @@
-"""What is logged of an account: each event in one line, once, with its consequence.
+"""The log lines of an account: one for each event, with its consequence.
 
-A fault that lasts is told when it begins, when its reason becomes another one, and when it is over.
+A fault that lasts is logged when it begins, when a new reason appears, and when it has ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from exporter.polling.advice import advice
 log = logging.getLogger(__name__)
 
 MOST_REMARKS = 1000
-"""So many different remarks are remembered, and made, in the life of a process."""
+"""The most different remarks that are logged of one account while the process runs."""
 
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\d+")
 
@@ -23,23 +23,23 @@ class AccountLog:
 
     def __init__(self, *, provider: str, account: str) -> None:
         self._account = {"provider": provider, "account": account}
-        self._told: dict[str, set[str]] = {}
+        self._logged: dict[str, set[str]] = {}
         self._troubles: set[tuple[str, str]] = set()
         self._remarked: set[tuple[str, str]] = set()
         self._catching_up: set[str] = set()
 
     def polled(self, *, feeds: int, failed: int, requests: int, seconds: float) -> None:
-        """A poll of all feeds is over."""
+        """A poll of all feeds has ended."""
         extra = {"feeds": feeds, "failed": failed, "requests": requests}
         log.info("polled", extra={**self._account, **extra, "seconds": round(seconds, 3)})
 
     def failed(self, feed: str, reason: str, error: str, cause: Exception | None = None) -> None:
-        """A feed's poll failed. `cause` is a mistake of ours, whose trace is worth having."""
-        told = self._told.setdefault(feed, set())
+        """A feed's poll failed. `cause` is an exception of our own code, logged with traceback."""
+        logged = self._logged.setdefault(feed, set())
         kind = reason if cause is None else f"{reason} {type(cause).__name__}"
-        if kind in told:
+        if kind in logged:
             return
-        told.add(kind)
+        logged.add(kind)
         given = advice(reason)
         log.log(
             logging.WARNING if given.passes else logging.ERROR,
@@ -55,8 +55,8 @@ class AccountLog:
         )
 
     def works_again(self, feed: str, *, failed_seconds: float, backlog_seconds: int) -> None:
-        """The first poll after failures succeeded."""
-        self._told.pop(feed, None)
+        """The first poll after one or more failures succeeded."""
+        self._logged.pop(feed, None)
         extra: dict[str, object] = {**self._labels(feed), "failed_seconds": round(failed_seconds)}
         if backlog_seconds:
             message = "feed works again; its counters lack the outage's older part for now"
@@ -66,8 +66,8 @@ class AccountLog:
         log.info(message, extra=extra)
 
     def catching_up(self, feed: str, *, backlog_seconds: int) -> None:
-        """A piece of what an outage left out was filled in; so much is left."""
-        self.over(feed, "gap")
+        """A part of a gap was filled; `backlog_seconds` are still left."""
+        self.resolved(feed, "gap")
         extra = {**self._labels(feed), "hours_left": _hours(backlog_seconds)}
         if not backlog_seconds:
             self._catching_up.discard(feed)
@@ -79,24 +79,24 @@ class AccountLog:
             log.debug("still catching up after an outage", extra=extra)
 
     def lost(self, feed: str, seconds: int) -> None:
-        """The vendor has deleted what was never asked for."""
+        """The vendor has deleted data that was never requested."""
         log.warning(
             "data lost: the vendor no longer has it in any resolution; counters lack it for good",
             extra={**self._labels(feed), "hours": _hours(seconds)},
         )
 
     def trouble(self, feed: str, topic: str, message: str, error: Exception) -> None:
-        """Something beside the polls themselves fails: told once, until it is `over`."""
+        """Something other than a poll failed: logged once, until it is `resolved`."""
         if (feed, topic) not in self._troubles:
             self._troubles.add((feed, topic))
             log.warning(message, extra={**self._labels(feed), "error": str(error)})
 
-    def over(self, feed: str, topic: str) -> None:
-        """It does not fail, or no longer."""
+    def resolved(self, feed: str, topic: str) -> None:
+        """The `topic` does not fail, or no longer."""
         self._troubles.discard((feed, topic))
 
     def remark(self, feed: str, remark: str) -> None:
-        """Something in an answer that an operator should read once, whatever names and figures."""
+        """A remark for the operator; those that differ only in names or numbers are logged once."""
         kind = feed, _PARTICULARS.sub("…", remark)
         if kind not in self._remarked and len(self._remarked) < MOST_REMARKS:
             self._remarked.add(kind)

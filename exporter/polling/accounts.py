@@ -22,7 +22,7 @@ from exporter.polling.collector import Collector
 from exporter.polling.cost import CostEstimate
 from exporter.polling.discovery import StreamNames, configured_streams, discovery_feed
 from exporter.polling.feed_poller import FeedPoller
-from exporter.polling.gaps import Gaps
+from exporter.polling.gaps import GapFiller
 from exporter.polling.reconciliation import Reconciler
 from exporter.polling.recorder import Recorder
 from exporter.polling.schedule import Ticks, hold_seconds, offset_seconds
@@ -32,7 +32,7 @@ from exporter.polling.status import AccountStatus
 log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 60.0
-"""A poll loop that broke off begins anew after a cadence, or after so long."""
+"""A poll loop that ended by an exception is restarted after a cadence, or after this if shorter."""
 
 
 @dataclass(slots=True)
@@ -45,11 +45,11 @@ class RunningAccount:
     task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Start polling."""
         self.task = asyncio.create_task(self._poll())
 
     async def _poll(self) -> None:
-        """Poll for ever: a mistake of ours in one round must not end the others."""
+        """Poll for ever: an unexpected exception in one poll must not stop polling."""
         while True:
             try:
                 await self.collector.run()
@@ -63,15 +63,15 @@ class RunningAccount:
                 )
 
     async def stop(self) -> None:
-        """End polling, in the middle of a poll, too."""
+        """Stop polling, even during a poll."""
         task, self.task = self.task, None
         while task is not None and not task.done():
-            # Once may be lost among the errors of a poll that is failing just then.
+            # Again and again: one cancellation may get lost in a poll that is failing just then.
             task.cancel()
             await asyncio.wait({task}, timeout=1)
 
     async def close(self) -> None:
-        """End polling, and close the connections."""
+        """Stop polling, and close the connections."""
         await self.stop()
         await self.client.aclose()
 
@@ -99,38 +99,38 @@ class Accounts:
         return tuple(running.collector for running in self._running.values())
 
     def start(self) -> None:
-        """Poll, from now on: those that are added later, too."""
+        """Start polling these accounts, and each one that is added later."""
         self._started = True
         for running in self._running.values():
             running.start()
 
     async def stop(self) -> None:
-        """End polling."""
+        """Stop polling."""
         self._started = False
         for running in list(self._running.values()):
             await running.stop()
 
     async def close(self) -> None:
-        """End polling, and close all connections."""
+        """Stop polling, and close all connections."""
         for name in list(self._running):
             await self._remove(name)
 
     async def replace(self, config: Config) -> None:
-        """Poll the accounts of `config`: those that did not change go on, in mid-poll, too.
+        """Poll the accounts of `config`; accounts that did not change are not interrupted.
 
-        When that fails the accounts of the configuration before are polled again, as far as that
-        can be done, and the ExporterError is raised. Credentials are read before anything changes.
+        If that fails, the accounts of the previous configuration are polled again, as far as
+        possible, and the ExporterError is raised. Credentials are read before anything changes.
         """
         authenticators = {account.name: authenticator_of(account) for account in config.accounts}
         before = self._config
         try:
-            await self._take_over(config, authenticators)
+            await self._apply(config, authenticators)
         except ExporterError:
             if before is not None:
-                await self._go_back(before)
+                await self._restore(before)
             raise
 
-    async def _take_over(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
+    async def _apply(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
         before = self._config
         same_for_all = before is not None and (config.polling, config.limits, config.ledger) == (
             before.polling,
@@ -145,13 +145,13 @@ class Accounts:
         self._set_config(config)
         for name, account in wanted.items():
             if name not in self._running:
-                # One that was on the page a moment ago does not appear anew.
+                # An account that is on the page now does not count as a new one.
                 appears = before is not None and name not in shown
                 await self._add(account, authenticators[name], config, appears_anew=appears)
         await self._show(wanted)
 
-    async def _go_back(self, config: Config) -> None:
-        """Poll everything again that `config` names, as far as that can be done."""
+    async def _restore(self, config: Config) -> None:
+        """Poll the accounts of `config` again, as far as possible."""
         self._set_config(config)
         for account in config.accounts:
             running = self._running.get(account.name)
@@ -196,10 +196,10 @@ class Accounts:
         )
         await self._shared.publisher.publish()
 
-    # How they stand.
+    # Status.
 
     def status(self) -> tuple[AccountStatus, ...]:
-        """How every account stands."""
+        """The status of every account."""
         return tuple(collector.status() for collector in self.collectors)
 
     def not_polled(self) -> str | None:
@@ -208,11 +208,11 @@ class Accounts:
         return next((name for name in names if name not in self._running), None)
 
     def stuck(self) -> str | None:
-        """The name of an account whose poll loop does not move."""
+        """The name of an account whose poll loop makes no progress."""
         now = self._shared.clock()
         for collector in self.collectors:
             ticks = collector.ticks
-            if now - ticks.beat > 2 * ticks.cadence_seconds + 300:
+            if now - ticks.checked_at > 2 * ticks.cadence_seconds + 300:
                 return collector.account.name
         return None
 
@@ -228,9 +228,9 @@ async def _build(
     shared: Shared,
     reappears_after: float,
 ) -> RunningAccount:
-    """The account's parts, which show what the ledger holds of it and do not poll yet.
+    """The account's objects; its page shows the ledger's values, and it is not polled yet.
 
-    Counters that were shown longer ago than `reappears_after` seconds appear as if they were new.
+    Counters that were last shown more than `reappears_after` seconds ago are treated as new.
     """
     polling, clock = config.polling, shared.clock
     telemetry = _telemetry(account, config, shared)
@@ -282,7 +282,7 @@ async def _build(
     ]
     after_poll = AfterPoll(
         feeds=pollers,
-        gaps=Gaps(recorder=recorder, log=account_log, clock=clock),
+        gaps=GapFiller(recorder=recorder, log=account_log, clock=clock),
         recorder=recorder,
         reconciler=Reconciler(feeds, shared.ledger, book, shared.worker, telemetry),
         estimate=CostEstimate(
@@ -310,7 +310,7 @@ async def _build(
 
 
 def _telemetry(account: Account, config: Config, shared: Shared) -> AccountTelemetry:
-    """The account's own metrics; one that a reload changed goes on counting where it was."""
+    """The exporter's own metrics of the account; their counters survive a reload."""
     telemetry = shared.telemetry.account(account.provider.name, account.name)
     cadence = config.polling.cadence_seconds
     if telemetry is None:
@@ -338,7 +338,7 @@ def _stream_names(
 
 
 def authenticator_of(account: Account) -> Authenticator:
-    """How the account signs in; raises CredentialError when a credential cannot be read."""
+    """The account's authenticator; raises CredentialError when a credential cannot be read."""
     credential = account.credential
     if isinstance(credential, AppCredential):
         ways = account.provider.authentication

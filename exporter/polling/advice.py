@@ -1,4 +1,4 @@
-"""Whose fault a failed poll is, and what to do about it: one entry for each `reason`."""
+"""Who has to act on a failed poll, and how: one entry for each `reason`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Party = Literal["you", "vendor", "network", "exporter"]
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`what` has happened, in a few words without a full stop; `todo` is what to do, in sentences.
+    """`what` happened, in a few words without a full stop, and `todo`, what to do, in sentences.
 
-    `party` is who has to act; with "vendor" and "network" it may well pass by itself.
+    `party` is who has to act; a fault of "vendor" or "network" may end by itself.
     """
 
     party: Party
@@ -23,12 +23,12 @@ class Advice:
 
     @property
     def passes(self) -> bool:
-        """Whether the next polls may succeed though nobody does anything."""
+        """Whether later polls may succeed although nobody acts."""
         return self.party in ("vendor", "network")
 
 
 LEDGER = "ledger"
-"""The reason of a poll that succeeded but could not be written down."""
+"""The reason of a poll whose requests succeeded, but which could not be recorded."""
 
 ADVICE: dict[str, Advice] = {
     errors.AuthError.reason: Advice(

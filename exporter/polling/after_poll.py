@@ -1,7 +1,8 @@
-"""What follows a poll of an account, in this order.
+"""The work after each poll of an account, in this order.
 
-Gaps are filled in, old buckets compacted, settled ones noted and those reported that were revised
-all the same, the month to date is shown, and once a day the month is compared with the vendor's.
+Gaps are filled. Old buckets are compacted. Buckets whose settling time is over are marked as
+settled, and revisions of settled ones are reported. The month to date is shown. Once a day the
+month is compared with the vendor's total.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger.settling import Revised
 from exporter.model import Level
@@ -18,7 +19,7 @@ from exporter.model.errors import LedgerWriteError
 from exporter.polling.account_log import AccountLog
 from exporter.polling.cost import Cost, CostEstimate
 from exporter.polling.feed_poller import FeedPoller
-from exporter.polling.gaps import Gaps
+from exporter.polling.gaps import GapFiller
 from exporter.polling.month_to_date import MonthToDate
 from exporter.polling.reconciliation import Reconciler
 from exporter.polling.recorder import Recorder
@@ -28,13 +29,13 @@ log = logging.getLogger(__name__)
 
 
 class AfterPoll:
-    """What follows each poll of one account. Nothing of it makes the poll fail."""
+    """The work after each poll of one account. A failure in it does not make the poll fail."""
 
     def __init__(
         self,
         *,
         feeds: Sequence[FeedPoller],
-        gaps: Gaps,
+        gaps: GapFiller,
         recorder: Recorder,
         reconciler: Reconciler,
         estimate: CostEstimate,
@@ -55,25 +56,27 @@ class AfterPoll:
 
     @property
     def cost(self) -> Cost | None:
-        """What polling takes, as of the newest poll."""
+        """The cost of polling, as estimated after the newest poll."""
         return self._estimate.cost
 
     async def __call__(
-        self, round_: Round, *, until: float, spent: Callable[[], int], limited: bool
+        self, fetcher: PollFetcher, *, until: float, spent: Callable[[], int], rate_limited: bool
     ) -> None:
         """Do all of it; filling gaps ends when the clock shows `until`.
 
-        `spent` counts the account's requests in this poll, `limited` is whether the vendor refused
-        some of them for their number.
+        `spent` returns the number of the account's requests in this poll, `rate_limited` is whether
+        the vendor refused some of them as too many.
         """
-        await self._gaps.fill(self._feeds, round_, until=until, spent=spent, limited=limited)
+        await self._gaps.fill(
+            self._feeds, fetcher, until=until, spent=spent, rate_limited=rate_limited
+        )
         await self._compact()
-        await self._follow_ledger(round_)
+        await self._update_from_ledger(fetcher)
         streams = max((feed.asked_streams for feed in self._feeds), default=0)
         await self._estimate.update(streams, self._shared.worker)
 
     async def _compact(self) -> None:
-        """Compact what is older than the retention."""
+        """Compact buckets older than the retention."""
         before = int(self._shared.clock()) - self._retention_seconds
         names = [feed.feed.name for feed in self._feeds]
         failed = await self._recorder.compact(names, before)
@@ -86,28 +89,28 @@ class AfterPoll:
                     failed[name],
                 )
             else:
-                self._log.over(name, "compaction")
+                self._log.resolved(name, "compaction")
 
-    async def _follow_ledger(self, round_: Round) -> None:
-        """Settle, show the month to date, reconcile."""
+    async def _update_from_ledger(self, fetcher: PollFetcher) -> None:
+        """Mark settled buckets, show the month to date, reconcile."""
         try:
             revised, levels = await self._shared.worker.run(self._settle)
             for one in revised:
                 self._report(one)
             await self._recorder.show_levels(levels)
-            await self._reconciler.reconcile(round_.get, now=int(self._shared.clock()))
+            await self._reconciler.reconcile(fetcher.get, now=int(self._shared.clock()))
         except Exception as error:
-            # Polling goes on whatever becomes of what is made of it.
+            # No failure here may stop polling.
             if isinstance(error, LedgerWriteError):
                 self._shared.telemetry.ledger_write_failed()
             self._log.trouble(
                 "history", "history", "the month to date and what is settled stand still", error
             )
             return
-        self._log.over("history", "history")
+        self._log.resolved("history", "history")
 
     def _settle(self) -> tuple[list[Revised], list[Level]]:
-        """What was revised of what had been settled, and the month; on the ledger's thread."""
+        """Revisions of settled buckets, and the month to date; runs on the ledger's thread."""
         ledger, book = self._shared.ledger, self._recorder.book
         settling = {
             feed.feed.name: feed.feed.settling for feed in self._feeds if feed.feed.resolutions

@@ -1,4 +1,4 @@
-"""One account: poll its feeds at every tick, then do what follows from a poll."""
+"""One account: polls its feeds at every tick, then does the work after a poll."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from exporter.client.fetch import Round
-from exporter.client.singleflight import FIRST_SECONDS
+from exporter.client.fetch import PollFetcher
+from exporter.client.shared_requests import FIRST_SECONDS
 from exporter.config import Account
 from exporter.model import Measure, Request
 from exporter.model.errors import RateLimitedError
@@ -59,11 +59,11 @@ class Collector:
 
     @property
     def ready(self) -> bool:
-        """Whether every feed was polled, or is shown as the ledger remembers it."""
+        """Whether every feed was polled, or has values in the ledger that are shown."""
         return all(feed.ready for feed in self.feeds)
 
     def status(self) -> AccountStatus:
-        """What there is to say of the account now."""
+        """The account's current status."""
         cost = self._after_poll.cost
         return AccountStatus(
             name=self.account.name,
@@ -87,20 +87,20 @@ class Collector:
                 await self.ticks.wait()
 
     async def refresh(self) -> None:
-        """Show what has become due."""
+        """Render what is due now, and publish."""
         await self.recorder.refresh()
 
     async def poll(self, *, patience_seconds: float | None = None) -> bool:
-        """Poll every feed, then fill in what earlier outages left out.
+        """Poll every feed, then do the work after a poll. True if every feed succeeded.
 
-        It ends before the next tick, or within `patience_seconds` where no tick follows. One that
-        is under way is waited for. True if every feed succeeded.
+        The poll ends before the next tick, or within `patience_seconds` where no tick follows. If
+        another poll is running, this one waits until that has ended.
         """
         async with self._polling:
             try:
                 return await self._poll(patience_seconds)
             finally:
-                self.ticks.beat = self.ticks.clock()
+                self.ticks.checked_at = self.ticks.clock()
 
     async def _poll(self, patience_seconds: float | None) -> bool:
         clock = self.ticks.clock
@@ -115,15 +115,15 @@ class Collector:
             return await self.client.get(request, feed=feed, deadline=deadline)
 
         every = frozenset(feed.feed.name for feed in self.feeds)
-        round_ = Round(
+        fetcher = PollFetcher(
             get,
             concurrency=self.client.concurrency,
-            last=self._rejected if every - self._rejected else (),
+            last_feeds=self._rejected if every - self._rejected else (),
             first_seconds=min(FIRST_SECONDS, self.ticks.cadence_seconds / 10),
         )
         try:
-            succeeded = await self._poll_feeds(round_, deadline)
-            limited = self._note_limit()
+            succeeded = await self._poll_feeds(fetcher, deadline)
+            rate_limited = self._note_rate_limit()
             self._log.polled(
                 feeds=len(succeeded),
                 failed=succeeded.count(False),
@@ -132,36 +132,38 @@ class Collector:
             )
             spare = self.ticks.seconds_left() if patience_seconds is None else patience_seconds
             await self._after_poll(
-                round_, until=clock() + spare, spent=lambda: requests, limited=limited
+                fetcher, until=clock() + spare, spent=lambda: requests, rate_limited=rate_limited
             )
             return all(succeeded)
         finally:
-            self._rejected = round_.rejected
+            self._rejected = fetcher.rejected
 
-    async def _poll_feeds(self, round_: Round, deadline: float) -> list[bool]:
+    async def _poll_feeds(self, fetcher: PollFetcher, deadline: float) -> list[bool]:
         self.names.begin()
         for feed in self.feeds:
             feed.begin()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.names.look_up(round_, int(self.ticks.clock())))
+            group.create_task(self.names.look_up(fetcher, int(self.ticks.clock())))
             tasks = [
-                group.create_task(feed.poll(round_, deadline=deadline, totals=self._totals))
+                group.create_task(
+                    feed.poll(fetcher, deadline=deadline, find_account_feed=self._find_account_feed)
+                )
                 for feed in self.feeds
             ]
         return [task.result() for task in tasks]
 
-    async def _totals(self, measures: Sequence[Measure]) -> str | None:
-        """The feed that has these, once it was polled; None if it failed or takes too long."""
+    async def _find_account_feed(self, measures: Sequence[Measure]) -> str | None:
+        """The feed with these measures, after its poll; None if that failed or is too slow."""
         for feed in self.feeds:
             if set(measures) <= set(feed.feed.measures):
                 succeeded = await feed.succeeded(self.ticks.cadence_seconds / 3)
                 return feed.feed.name if succeeded else None
         return None
 
-    def _note_limit(self) -> bool:
-        """Whether the vendor refused requests of this poll for their number: less is asked then."""
-        limited = any(feed.progress.reason == RateLimitedError.reason for feed in self.feeds)
-        if limited:
+    def _note_rate_limit(self) -> bool:
+        """Whether the vendor refused requests as too many; if so, reduce the next polls."""
+        rate_limited = any(feed.progress.reason == RateLimitedError.reason for feed in self.feeds)
+        if rate_limited:
             for feed in self.feeds:
                 feed.progress.out_of_requests()
-        return limited
+        return rate_limited

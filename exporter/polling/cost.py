@@ -1,4 +1,4 @@
-"""What polling an account costs: how many requests a poll and a day take, before any paging."""
+"""The cost of polling an account: requests in a poll and in a day, before any paging."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from exporter.ledger import FeedState
 from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR, Ask, Feed, Request
-from exporter.polling.planner import questions
+from exporter.polling.planner import plan_asks
 from exporter.polling.windows import cover
 
 _A_MIDNIGHT = 20_000 * DAY
@@ -19,10 +19,10 @@ _STREAMS = 20
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Requests of an ordinary poll, and of a day with its one longer look back.
+    """Requests of an ordinary poll, and of a day, which has one poll with the daily revisit.
 
-    Lists longer than one page and details of what they list come on top: only the vendor knows
-    how many there are.
+    Further pages of lists and details of what they list are not included: their number is not
+    known in advance.
     """
 
     per_poll: int
@@ -37,10 +37,10 @@ def cost(
     delay_seconds: int,
     most_ticks: int = _MOST_TICKS,
 ) -> Cost:
-    """The cost of polling `feeds` together with these stream names known.
+    """The cost of polling `feeds` together, with these stream names known.
 
-    Identical requests of several feeds are made once, so the sum of single feeds' costs may be
-    higher than that of all. At most `most_ticks` polls of the day are looked at.
+    Equal requests of several feeds are made once, so the cost of all may be less than the sum of
+    the single feeds' costs. At most `most_ticks` polls of the day are computed.
     """
     ticks = min(DAY // cadence_seconds, most_ticks) or 1
     every = max(DAY // cadence_seconds // ticks, 1) * cadence_seconds
@@ -59,9 +59,9 @@ def cost(
 def estimate(
     feeds: Sequence[Feed], *, streams: int, cadence_seconds: int, delay_seconds: int
 ) -> Cost:
-    """As `cost` with so many streams, quickly enough for a process that has other things to do.
+    """As `cost` with `streams` streams, but extrapolated from few of them, which is fast.
 
-    Beyond the first few, every twenty streams cost the same: vendors take one or ten at a time.
+    Every further twenty streams cost the same: a request is about one stream or about ten.
     """
 
     def exact(number: int) -> Cost:
@@ -85,7 +85,7 @@ def estimate(
 
 
 class CostEstimate:
-    """What polling an account costs, estimated anew when other streams are known."""
+    """The cost of polling an account, estimated again when the number of streams changes."""
 
     def __init__(self, feeds: Sequence[Feed], *, cadence_seconds: int, delay_seconds: int) -> None:
         self._feeds = feeds
@@ -93,10 +93,10 @@ class CostEstimate:
         self._delay_seconds = delay_seconds
         self._streams: int | None = None
         self.cost: Cost | None = None
-        """None before the first poll is over."""
+        """None before the end of the first poll."""
 
     async def update(self, streams: int, worker: Worker) -> None:
-        """So many streams are known now."""
+        """`streams` is the number of streams that the newest poll asked for."""
         if streams == self._streams:
             return
         self.cost = await worker.run(
@@ -122,7 +122,7 @@ def _requests(
             revisited_at=None if revisit else now,
             streams=dict.fromkeys(streams),
         )
-        asked = questions(
+        asked = plan_asks(
             feed,
             state,
             streams=streams,
@@ -132,7 +132,7 @@ def _requests(
         )
         asks = list(asked.asks)
         if asked.planned is not None and asked.planned.gap is not None:
-            # What is left for afterwards is asked for in the same poll, where time allows.
+            # The gap is requested after the current data, in the same poll where time allows.
             asks.append(Ask(now, cover(asked.planned.gap, feed.resolutions, now=now).spans))
         found: list[Request] = [request for ask in asks for request in feed.requests(ask)]
         identities.update(request.identity for request in found)

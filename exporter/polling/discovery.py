@@ -1,11 +1,11 @@
-"""One account's stream names: configured, looked up at the vendor, and known to the ledger."""
+"""One account's stream names: from the configuration, from discovery, and from the ledger."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.config import Account
 from exporter.ledger import Book
 from exporter.model import Ask, Feed
@@ -15,11 +15,11 @@ from exporter.polling.streams import stream_names
 
 
 class StreamNames:
-    """The names that feeds by stream ask for.
+    """The stream names for feeds that need them.
 
-    They are looked up once a poll: by a polled feed whose answers bring them to light (`lister`),
-    or else by `discovery`, a feed that is asked for them alone. None for both where the account
-    wants none looked up.
+    Names are discovered once in each poll: by a polled feed whose answers list them (`lister`), or
+    else by `discovery`, a feed that is requested only for the names. Both are None when discovery
+    is switched off.
     """
 
     def __init__(
@@ -39,24 +39,24 @@ class StreamNames:
         self._looked_up = asyncio.Event()
         self._error: PollError | None = None
         self.found: tuple[str, ...] = ()
-        """The names of the newest look by `discovery`."""
+        """The names of the newest answer of `discovery`."""
         self.listed = False
-        """Whether they were looked up in this poll."""
+        """Whether names were discovered in this poll."""
 
     def begin(self) -> None:
-        """A poll begins."""
+        """A poll of the account begins."""
         self._looked_up.clear()
         self.listed, self._error = False, None
 
-    async def look_up(self, round_: Round, now: int) -> None:
-        """Ask `discovery`; failing is remembered, not raised."""
+    async def look_up(self, fetcher: PollFetcher, now: int) -> None:
+        """Fetch the names with `discovery`; an error is kept and not raised."""
         if self._lister is not None:
             return
         error: PollError | None = None
         try:
             if self.discovery is not None:
-                self.found = tuple((await round_.fetch(self.discovery, [Ask(now)])).streams)
-                self._log.over("discovery", "discovery")
+                self.found = tuple((await fetcher.fetch(self.discovery, [Ask(now)])).streams)
+                self._log.resolved("discovery", "discovery")
         except PollError as caught:
             error = caught
             self._log.trouble(
@@ -66,17 +66,19 @@ class StreamNames:
                 error,
             )
         finally:
-            self._over(listed=self.discovery is not None and error is None, error=error)
+            self._note_listing(listed=self.discovery is not None and error is None, error=error)
 
-    def told(self, feed: Feed, error: BaseException | None) -> None:
-        """A polled feed is over; `error` is why it failed."""
+    def poll_ended(self, feed: Feed, error: BaseException | None) -> None:
+        """The poll of `feed` has ended; `error` is why it failed."""
         if feed is self._lister:
-            self._over(listed=error is None, error=error if isinstance(error, PollError) else None)
+            self._note_listing(
+                listed=error is None, error=error if isinstance(error, PollError) else None
+            )
 
     async def known(self, now: int, *, polled_at: int | None, patience_seconds: float) -> list[str]:
-        """All names to ask for, once they were looked up, or after `patience_seconds`.
+        """All names to ask for, after discovery or after `patience_seconds`.
 
-        Raises PollError when there are none because they could not be looked up.
+        Raises PollError when there are none because discovery failed.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
@@ -87,7 +89,7 @@ class StreamNames:
             raise self._without_names()
         return names
 
-    def _over(self, *, listed: bool, error: PollError | None) -> None:
+    def _note_listing(self, *, listed: bool, error: PollError | None) -> None:
         self.listed, self._error = listed, error
         self._looked_up.set()
 
@@ -99,13 +101,13 @@ class StreamNames:
 
 
 def configured_streams(account: Account) -> tuple[str, ...]:
-    """The names that the account's configuration asks to break down."""
+    """The stream names in the account's configuration."""
     streams = account.options.get("streams", ())
     return streams if isinstance(streams, tuple) else ()
 
 
 def discovery_feed(account: Account) -> Feed | None:
-    """A feed that shows stream names, where the account wants them and some feed needs them."""
+    """The provider's feed that lists stream names; None if that is switched off or not needed."""
     if account.options.get("discover") is not True:
         return None
     provider = account.provider

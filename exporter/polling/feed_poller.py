@@ -1,7 +1,7 @@
-"""One feed of one account: plan what to ask, fetch it, have it recorded.
+"""One feed of one account: plans the requests of a poll, fetches, and has the result recorded.
 
-This is the only place where a provider's error is caught. A feed that fails leaves the others
-alone, and what it had said before stays: its counters for ever, its levels for two cadences.
+A provider's errors are caught here. A feed that fails does not affect others, and its earlier
+values stay: its counters for ever, its levels for two cadences.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.client.merge import Fetched
 from exporter.config import Polling
 from exporter.exposition.own_metrics import LEDGER_REASON
@@ -20,19 +20,19 @@ from exporter.model import Feed
 from exporter.model.errors import LedgerWriteError, PollError, PollTimeoutError, SchemaError
 from exporter.polling.account_log import AccountLog
 from exporter.polling.discovery import StreamNames
-from exporter.polling.planner import Questions, backlog_seconds, listed_from, questions
+from exporter.polling.planner import PlannedAsks, backlog_seconds, listed_from, plan_asks
 from exporter.polling.progress import Progress
 from exporter.polling.recorder import Recorder
 from exporter.polling.status import FeedStatus
-from exporter.polling.streams import divided
-from exporter.polling.turns import Totals, Turns
+from exporter.polling.stream_poll import FindAccountFeed, StreamPoll
+from exporter.polling.streams import select_streams
 
 FEW_REQUESTS = 10
-"""A feed that takes no more for all its streams asks for all of them in any case."""
+"""A feed that needs at most this many requests for all its streams never leaves out any."""
 
 
 class FeedPoller:
-    """Polls one feed, once each time it is told to."""
+    """Polls one feed of one account."""
 
     def __init__(
         self,
@@ -48,43 +48,45 @@ class FeedPoller:
         self.feed = feed
         self.progress = Progress(feed)
         self.asked_streams = 0
-        """How many streams the newest poll was to ask for."""
+        """How many streams the newest poll was planned to ask for."""
         self._names = names
         self._recorder = recorder
         self._telemetry = telemetry
         self._log = log
         self._polling = polling
         self._clock = clock
-        self._over: asyncio.Future[bool] | None = None
+        self._outcome: asyncio.Future[bool] | None = None
 
     @property
     def state(self) -> FeedState:
-        """What the ledger knows of the feed."""
+        """The feed's state in the ledger."""
         return self._recorder.book.feeds[self.feed.name]
 
     @property
     def ready(self) -> bool:
-        """Whether it was polled, or is shown as the ledger remembers it."""
+        """Whether it was polled, or has values in the ledger that are shown."""
         return self.progress.polled or self.state.polled_at is not None
 
     def status(self) -> FeedStatus:
-        """What there is to say of it."""
+        """The feed's current status."""
         return self.progress.status(self.state)
 
     def begin(self) -> None:
         """A poll of the account begins."""
-        self._over = asyncio.get_running_loop().create_future()
+        self._outcome = asyncio.get_running_loop().create_future()
 
     async def succeeded(self, patience_seconds: float) -> bool:
-        """Whether this poll of the feed has succeeded; False, too, where that takes too long."""
-        over = self._over
-        if over is None:
+        """Whether this poll of the feed succeeded; False also when it takes longer than that."""
+        outcome = self._outcome
+        if outcome is None:
             return False
-        await asyncio.wait((over,), timeout=patience_seconds)
-        return over.done() and over.result()
+        await asyncio.wait((outcome,), timeout=patience_seconds)
+        return outcome.done() and outcome.result()
 
-    async def poll(self, round_: Round, *, deadline: float, totals: Totals) -> bool:
-        """Ask, record and show; True if that succeeded by `deadline` of the event loop's clock."""
+    async def poll(
+        self, fetcher: PollFetcher, *, deadline: float, find_account_feed: FindAccountFeed
+    ) -> bool:
+        """Fetch, record and show; True if it succeeded by `deadline` of the event loop's clock."""
         started = self._clock()
         loop = asyncio.get_running_loop()
         allowed = deadline - loop.time()
@@ -92,19 +94,19 @@ class FeedPoller:
         mistake: Exception | None = None
         try:
             async with asyncio.timeout_at(deadline):
-                asked, fetched = await self._fetch(round_, int(started), totals)
+                asked, fetched = await self._fetch(fetcher, int(started), find_account_feed)
             await self._record(asked, fetched, int(started))
         except TimeoutError:
             failure = PollTimeoutError("the poll took longer than the cadence")
         except (PollError, LedgerWriteError) as error:
             failure = error
         except Exception as error:
-            # A mistake of ours, brought out by some answer, must not take other feeds along.
+            # A defect of ours that some answer triggers must not make other feeds fail.
             mistake = error
             failure = SchemaError(f"an answer could not be handled ({type(error).__name__})")
         finally:
-            # Not before it is recorded: the names that it found are in the ledger then.
-            self._names.told(self.feed, failure)
+            # Only after recording: now the names that it discovered are in the ledger.
+            self._names.poll_ended(self.feed, failure)
         now = self._clock()
         if failure is None:
             self._note_success(now)
@@ -118,68 +120,70 @@ class FeedPoller:
             failure=self.progress.reason,
             at=started,
         )
-        if self._over is not None:
-            self._over.set_result(failure is None)
+        if self._outcome is not None:
+            self._outcome.set_result(failure is None)
         return failure is None
 
-    async def _fetch(self, round_: Round, now: int, totals: Totals) -> tuple[Questions, Fetched]:
-        """What the feed was asked in this poll, and all that it said."""
+    async def _fetch(
+        self, fetcher: PollFetcher, now: int, find_account_feed: FindAccountFeed
+    ) -> tuple[PlannedAsks, Fetched]:
+        """The asks of this poll, and the merged answers."""
         feed = self.feed
         if not feed.needs_streams:
-            asked = self._questions((), now)
-            return asked, await round_.fetch(feed, asked.asks)
+            asked = self._asks_for((), now)
+            return asked, await fetcher.fetch(feed, asked.asks)
         state = self.state
         names = await self._names.known(
             now,
             polled_at=state.polled_at,
-            # Not so long that the poll is lost with it.
+            # Short enough that the rest of the poll has time left.
             patience_seconds=self._polling.cadence_seconds / 3,
         )
-        streams = divided(
+        streams = select_streams(
             names,
             state,
             self._recorder.book,
             now=now,
             settling=feed.settling,
             cadence_seconds=self._polling.cadence_seconds,
-            short=self.progress.short if self._many_requests(names, now) else 0,
+            reduction=self.progress.reduction if self._many_requests(names, now) else 0,
         )
-        turns = Turns(
+        stream_poll = StreamPoll(
             feed,
             streams,
-            ask=lambda names: self._questions(names, now),
+            ask=lambda names: self._asks_for(names, now),
             hours=self._recorder.hours,
-            totals=totals,
+            find_account_feed=find_account_feed,
         )
         self.asked_streams = len(streams.live) + streams.due
-        return await turns.fetch(round_)
+        return await stream_poll.fetch(fetcher)
 
     def _many_requests(self, names: Sequence[str], now: int) -> bool:
-        """Whether leaving out streams of a poll spares requests worth speaking of."""
-        asks = self._questions(names, now).asks
+        """Whether all streams take more than FEW_REQUESTS: only then are some left out."""
+        asks = self._asks_for(names, now).asks
         requests = (request for ask in asks for request in self.feed.requests(ask))
         return next(islice(requests, FEW_REQUESTS, None), None) is not None
 
-    def _questions(self, streams: Sequence[str], now: int) -> Questions:
-        return questions(
+    def _asks_for(self, streams: Sequence[str], now: int) -> PlannedAsks:
+        return plan_asks(
             self.feed,
             self.state,
             streams=streams,
             now=now,
             history_seconds=self._polling.history_seconds,
             cadence_seconds=self._polling.cadence_seconds,
-            short=self.progress.short,
+            reduction=self.progress.reduction,
             configured=self._names.configured,
             listed=self._names.listed,
         )
 
-    async def _record(self, asked: Questions, fetched: Fetched, at: int) -> None:
-        """Have it written down and shown."""
+    async def _record(self, asked: PlannedAsks, fetched: Fetched, at: int) -> None:
+        """Have the result recorded and shown."""
         feed, name = self.feed, self.feed.name
         first = self.state.polled_at is None
         planned, streams = asked.planned, asked.streams
         if streams is not None and not feed.needs_streams:
-            # An id that the vendor would not answer about has not begun yet.
+            # An id whose request was refused is not counted yet: its baseline is still to come.
             streams = tuple(one for one in streams if one not in fetched.refused)
         poll = Poll(
             feed=name,
@@ -201,7 +205,7 @@ class FeedPoller:
             described=fetched.descriptions,
         )
         await self._recorder.record(poll, fetched)
-        if first and self.progress.short and planned is not None:
+        if first and self.progress.reduction and planned is not None:
             self._log.remark(
                 name,
                 "the first poll would not fit into the vendor's time or number of requests; counting"
@@ -213,7 +217,7 @@ class FeedPoller:
             self.lost(asked.lost.end - asked.lost.start)
 
     def lost(self, seconds: int) -> None:
-        """So much of the feed's time is gone for good."""
+        """Data of so many seconds is lost: the vendor no longer has it."""
         self._telemetry.lost(self.feed.name, seconds)
         self._log.lost(self.feed.name, seconds)
 
@@ -237,7 +241,7 @@ class FeedPoller:
 
 
 def _stream_labels(fetched: Fetched) -> tuple[str, ...]:
-    """The streams that the levels are about."""
+    """The streams in the labels of the levels."""
     names: dict[str, None] = {}
     for level in fetched.levels:
         index = level.measure.stream_index

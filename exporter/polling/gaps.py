@@ -1,53 +1,55 @@
-"""Fills in what earlier polls of one account's feeds left out, after the current data."""
+"""Fills the gaps that earlier polls of one account's feeds left, after the current data."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.ledger import Poll
 from exporter.model.errors import PollTimeoutError, RateLimitedError
 from exporter.polling.account_log import AccountLog
-from exporter.polling.allowance import Allowance
 from exporter.polling.feed_poller import FeedPoller
-from exporter.polling.planner import backlog_seconds, gap_piece, listed_from
+from exporter.polling.planner import backlog_seconds, listed_from, next_gap_part
 from exporter.polling.recorder import Recorder
+from exporter.polling.request_budget import RequestBudget
 
 
-class Gaps:
-    """What outages left out of the feeds: asked for oldest first, each piece recorded by itself."""
+class GapFiller:
+    """Fills the feeds' gaps in parts, oldest first; each part is recorded by itself."""
 
     def __init__(self, *, recorder: Recorder, log: AccountLog, clock: Callable[[], float]) -> None:
         self._recorder = recorder
         self._log = log
         self._clock = clock
-        self._allowance = Allowance()
+        self._budget = RequestBudget()
 
     async def fill(
         self,
         feeds: Sequence[FeedPoller],
-        round_: Round,
+        fetcher: PollFetcher,
         *,
         until: float,
         spent: Callable[[], int],
-        limited: bool,
+        rate_limited: bool,
     ) -> None:
-        """Go on until nothing is left or the clock shows `until`; feeds that fail are left out.
+        """Fill until no gap is left or the clock shows `until`; skip feeds that are failing.
 
-        `spent` counts the account's requests, `limited` is whether the vendor refused some of them
-        for their number: then this asks for less, so that what is current has its share.
+        `spent` returns the number of the account's requests. `rate_limited` is whether the vendor
+        refused some of them as too many; then fewer are made here, to leave some for current data.
         """
-        self._allowance.begin(spent, limited=limited)
-        await self._fill_all(feeds, round_, until)
-        self._allowance.end(done=not any(feed.state.gaps for feed in feeds))
+        self._budget.begin(spent, rate_limited=rate_limited)
+        await self._fill_all(feeds, fetcher, until)
+        self._budget.end(done=not any(feed.state.gaps for feed in feeds))
 
-    async def _fill_all(self, feeds: Iterable[FeedPoller], round_: Round, until: float) -> None:
+    async def _fill_all(
+        self, feeds: Iterable[FeedPoller], fetcher: PollFetcher, until: float
+    ) -> None:
         for feed in feeds:
             if feed.progress.failing_since is None and feed.state.gaps:
                 try:
-                    await self._fill(feed, round_, until)
+                    await self._fill(feed, fetcher, until)
                 except Exception as error:
-                    # Whatever it is, it must not keep the feeds from being polled.
+                    # No failure here may stop polling.
                     self._log.trouble(
                         feed.feed.name,
                         "gap",
@@ -55,28 +57,30 @@ class Gaps:
                         error,
                     )
 
-    async def _fill(self, poller: FeedPoller, round_: Round, until: float) -> None:
+    async def _fill(self, poller: FeedPoller, fetcher: PollFetcher, until: float) -> None:
         feed, progress = poller.feed, poller.progress
         first = True
-        while self._clock() < until and self._allowance.left():
+        while self._clock() < until and self._budget.left():
             now = int(self._clock())
-            piece = gap_piece(feed, poller.state, now=now, most_seconds=progress.most_seconds)
-            if piece is None:
-                progress.most_seconds = None
+            part = next_gap_part(
+                feed, poller.state, now=now, max_part_seconds=progress.max_part_seconds
+            )
+            if part is None:
+                progress.max_part_seconds = None
                 return
-            window = piece.window
-            if not piece.asks:
+            window = part.window
+            if not part.asks:
                 await self._recorder.give_up(feed.name, window)
-                if piece.lost:
+                if part.lost:
                     poller.lost(window.end - window.start)
                 continue
             try:
-                fetched = await round_.fetch(feed, piece.asks)
+                fetched = await fetcher.fetch(feed, part.asks)
             except (PollTimeoutError, RateLimitedError) as error:
                 if isinstance(error, RateLimitedError):
-                    self._allowance.refused()
-                if first:  # later ones had only what those before them left
-                    progress.shorten_pieces()
+                    self._budget.refused()
+                if first:  # a later part had only the time and requests that were left
+                    progress.shorten_gap_parts()
                 raise
             first = False
             await self._recorder.record(

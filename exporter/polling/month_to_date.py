@@ -1,7 +1,7 @@
-"""The current month so far, from the ledger's buckets by their own time.
+"""The month to date: sums of the ledger's buckets that start in the current month.
 
-Only whole-account series are looked at, a handful of them: for each the month's hours, days and
-the month itself are looked up by key, however many streams lie beside them.
+Only the few series of the whole account are read. For each, the month's hours, its days and the
+month itself are looked up by key, so the number of streams does not matter.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ SUMS: Final[Mapping[Measure, tuple[Measure, tuple[str, ...]]]] = {
     VIEWING_SECONDS: (MONTH_TO_DATE_VIEWING_SECONDS, ()),
     JOBS: (MONTH_TO_DATE_JOBS, ()),
 }
-"""What each counter's month is shown as. Kinds (and job paths) are disjoint: a sum is right."""
+"""The gauge and labels for each counter. Kinds and job paths are disjoint and can be summed."""
 
 
 @dataclass(frozen=True, slots=True)
 class MonthToDate:
-    """One account's month. Its methods run on the ledger's thread."""
+    """One account's month to date. Its methods run on the ledger's thread."""
 
     ledger: Ledger
     book: Book
 
     def levels(self, now: int) -> list[Level]:
-        """The gauges as they are at `now`; a counter that the account does not have gives none."""
+        """The gauges at `now`; a counter that the account does not have yields none."""
         start = Step.MONTH.floor(now)
-        window = Window(start, now + 1)  # a bucket may begin at this very instant
+        window = Window(start, now + 1)  # a bucket may start exactly at `now`
         sums: dict[tuple[Measure, tuple[str, ...]], int] = {}
         feeds: set[int] = set()
         with self.ledger.read() as reader:
@@ -63,7 +63,7 @@ class MonthToDate:
         return [*levels, Level(MONTH_TO_DATE_SINCE, (), self._since(start, feeds))]
 
     def _since(self, start: int, feeds: Iterable[int]) -> int:
-        """From when on the figures are complete."""
+        """The instant from which on the sums are complete."""
         states = [state for state in self.book.feeds.values() if state.id in feeds]
         return max((start, *(max(one.began or 0, one.compacted_until) for one in states)))
 

@@ -1,4 +1,4 @@
-"""What to ask a feed for now, from what the ledger knows of it: pure."""
+"""Plans what a poll asks a feed for, from the feed's state in the ledger: pure functions."""
 
 from __future__ import annotations
 
@@ -8,50 +8,57 @@ from functools import cache
 
 from exporter.ledger import FeedState
 from exporter.model import DAY, Ask, Configured, Feed, Span, Step, Window
-from exporter.polling.windows import REVISIT_SECONDS, Plan, counted_from, cover, next_piece, plan
+from exporter.polling.windows import (
+    REVISIT_SECONDS,
+    WindowPlan,
+    counted_from,
+    cover,
+    cover_gap_part,
+    plan_window,
+)
 
 MAX_HISTORY_SECONDS = 5 * 366 * DAY
-"""What `history: max` asks for where the vendor has months and names no limit of its own."""
+"""The history of `history: max` for a feed that has monthly buckets."""
 
 MAX_DAYS_SECONDS = 400 * DAY
-"""What it asks for where days are the widest: each of them is a request of its own somewhere."""
+"""The same for a feed whose widest buckets are days: some vendors take one request for each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Questions:
-    """One poll's asks. `lost` is time that had not been asked for and that no vendor has now.
+class PlannedAsks:
+    """The asks of one poll. `lost` is time never requested whose data is deleted.
 
     `planned` is None for feeds that have only levels, `streams` for feeds that need no names.
-    `streams_began` is where streams begin that are asked for the first time, `baseline` are those
-    of them whose first totals are where counting begins.
+    `streams_began` has the window's start for each stream that is asked for the first time;
+    `baseline` are those of them whose first totals are their baseline.
     """
 
     asks: tuple[Ask, ...]
-    planned: Plan | None = None
+    planned: WindowPlan | None = None
     lost: Window | None = None
     streams: tuple[str, ...] | None = None
     streams_began: Mapping[str, int] = field(default_factory=dict)
     baseline: frozenset[str] = frozenset()
 
-    def with_streams(self, more: Questions, proven: Sequence[str] = ()) -> Questions:
-        """These of one poll and `more` of the same poll, about other streams.
+    def with_streams(self, more: PlannedAsks, unchanged: Sequence[str] = ()) -> PlannedAsks:
+        """These asks together with `more` of the same poll, which are about other streams.
 
-        Of `proven` streams it is known without asking that there is nothing new.
+        `unchanged` streams are known to have no new usage, without a request; they count as asked.
         """
         return replace(
             self,
             asks=(*self.asks, *more.asks),
-            streams=(*(self.streams or ()), *(more.streams or ()), *proven),
+            streams=(*(self.streams or ()), *(more.streams or ()), *unchanged),
             streams_began={**self.streams_began, **more.streams_began},
             baseline=self.baseline | more.baseline,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """Part of an old gap, and the asks that fill it; none when there is nothing to ask for.
+class GapPart:
+    """A part of a gap, and the asks that fill it; no asks when nothing can be requested.
 
-    `lost` is time that should have been asked for and that no vendor has now.
+    `lost` is whether the part should have been requested and the vendor has deleted its data.
     """
 
     asks: tuple[Ask, ...]
@@ -59,7 +66,7 @@ class Piece:
     lost: bool = False
 
 
-def questions(
+def plan_asks(
     feed: Feed,
     state: FeedState,
     *,
@@ -67,20 +74,22 @@ def questions(
     now: int,
     history_seconds: int | None,
     cadence_seconds: int,
-    short: int = 0,
+    reduction: int = 0,
     configured: Sequence[str] = (),
     listed: bool = False,
-) -> Questions:
+) -> PlannedAsks:
     """The asks of the feed's next poll.
 
-    Streams in step with the feed share its window. One that is new is asked for with all its
-    history, one that had been left for a while from where it was left. A `short` poll leaves what
-    is not current for afterwards; not of streams, whose requests are as many for a short window.
-    So does every poll with the daily look back where that takes further requests: what is current
-    comes first, and the rest in pieces, each written down by itself.
+    A stream that the feed's last poll asked for shares the feed's window. A new stream is asked for
+    with all its history, and a stream that some polls left out from its own cursor on.
 
-    What came before a name was first asked for is no growth: of those newly `configured`, and of
-    all those that a feed finds with its first good listing (`listed`).
+    A poll with a `reduction` asks for current data only and leaves the rest as a gap. Feeds by
+    stream are not reduced here, because a shorter window takes them as many requests. The daily
+    revisit also becomes a gap where it takes more requests than the current data: current data
+    comes first, and the gap is filled in parts, each recorded by itself.
+
+    The first total of a name is a baseline, not growth, if the name is newly `configured` or if it
+    is in the first listing that succeeded (`listed`).
     """
     subjects = feed.subjects if isinstance(feed, Configured) else None
     names = tuple(streams if subjects is None else subjects) if named(feed) else ()
@@ -88,13 +97,13 @@ def questions(
     ours = names if subjects is not None or (listed and not state.listed) else configured
     baseline = frozenset(ours).intersection(names) - state.streams.keys()
     if not feed.resolutions:
-        return Questions((Ask(now, (), names),), streams=asked, baseline=baseline)
+        return PlannedAsks((Ask(now, (), names),), streams=asked, baseline=baseline)
     if feed.needs_streams:
-        short = 0
+        reduction = 0
 
     @cache
-    def planned_from(polled_at: int | None, short: int = short) -> Plan:
-        return plan(
+    def planned_from(polled_at: int | None, reduction: int = reduction) -> WindowPlan:
+        return plan_window(
             feed.resolutions[0].step,
             settling=feed.settling,
             began=state.began,
@@ -105,16 +114,16 @@ def questions(
             history=_most_history(feed) if history_seconds is None else history_seconds,
             cadence=cadence_seconds,
             newest=state.newest,
-            short=short,
+            reduction=reduction,
         )
 
     common = planned_from(state.polled_at)
-    # Not in a first poll, with which counting begins.
+    # Not in the first poll: counting begins with its window, so it can leave no gap.
     if (
         state.polled_at is not None
         and common.revisit
         and common.gap is None
-        and not short
+        and not reduction
         and not named(feed)
     ):
         current = planned_from(state.polled_at, 1)
@@ -126,16 +135,16 @@ def questions(
     groups = _by_window(feed, state, names, now, common, planned_from) if named(feed) else None
     for window, group in ({common.window: []} if groups is None else groups).items():
         covered = cover(window, feed.resolutions, now=now, earliest=_earliest(feed, state, now))
-        # What is lost of a gap is found out, and said, when the gap is filled.
+        # Lost time within a gap is reported when the gap is filled.
         if window == common.window and common.gap is None and state.polled_at is not None:
             lost = _unasked(covered.lost, state.polled_at)
         asks.append(Ask(now, covered.spans, tuple(group)))
         new.update((name, window.start) for name in group if name not in state.streams)
-    return Questions(tuple(asks), common, lost, asked, new, baseline)
+    return PlannedAsks(tuple(asks), common, lost, asked, new, baseline)
 
 
 def named(feed: Feed) -> bool:
-    """Whether the feed is asked about names: of streams, or of what the configuration names."""
+    """Whether the feed's asks have names: of streams, or ids out of the configuration."""
     return feed.needs_streams or isinstance(feed, Configured)
 
 
@@ -144,7 +153,7 @@ def _spans(feed: Feed, window: Window, now: int) -> tuple[Span, ...]:
 
 
 def _most_history(feed: Feed) -> int:
-    """As much history (seconds) as can be asked for within one poll."""
+    """The most history (seconds) that one poll can ask for."""
     in_months = feed.resolutions[-1].step is Step.MONTH
     return MAX_HISTORY_SECONDS if in_months else MAX_DAYS_SECONDS
 
@@ -154,10 +163,10 @@ def _by_window(
     state: FeedState,
     names: Sequence[str],
     now: int,
-    common: Plan,
-    planned_from: Callable[[int | None], Plan],
+    common: WindowPlan,
+    planned_from: Callable[[int | None], WindowPlan],
 ) -> dict[Window, list[str]]:
-    """The window that each stream needs; for almost all it is the common one."""
+    """The streams by the window that each needs; for most of them it is the feed's window."""
     groups: dict[Window, list[str]] = {}
     for name in names:
         window = common.window
@@ -169,7 +178,7 @@ def _by_window(
                 own = planned_from(left_at)
                 start = own.window.start if own.gap is None else own.gap.start
                 if left_at is not None and left_at < (state.revisited_at or 0):
-                    # It was not asked for when the feed last looked back, so it does so now.
+                    # It was not asked for in the feed's last revisit: include that now.
                     back = feed.resolutions[0].step.floor(left_at - REVISIT_SECONDS)
                     start = min(start, max(back, _earliest(feed, state, now)))
                 window = Window(min(start, window.start), window.end)
@@ -181,7 +190,7 @@ def _by_window(
 
 
 def _earliest(feed: Feed, state: FeedState, now: int) -> int:
-    """From when on usage counts."""
+    """The instant from which on usage counts."""
     return counted_from(state.began, newest=state.newest, now=now, finest=feed.resolutions[0].step)
 
 
@@ -192,49 +201,49 @@ def _unasked(lost: Window | None, polled_at: int) -> Window | None:
     return Window(max(lost.start, polled_at), lost.end)
 
 
-def gap_piece(
-    feed: Feed, state: FeedState, *, now: int, most_seconds: int | None = None
-) -> Piece | None:
-    """The oldest piece of what outages left out, or None when nothing is.
+def next_gap_part(
+    feed: Feed, state: FeedState, *, now: int, max_part_seconds: int | None = None
+) -> GapPart | None:
+    """The oldest part of the feed's oldest gap, or None when there is no gap.
 
-    It is a day long, or as short as `most_seconds`.
+    It is a day long, or at most `max_part_seconds`.
     """
     if not state.gaps or not feed.resolutions:
         return None
     gap = state.gaps[0]
-    piece = next_piece(
+    part = cover_gap_part(
         gap,
         feed.resolutions,
         now=now,
         earliest=_earliest(feed, state, now),
-        most=most_seconds,
+        max_seconds=max_part_seconds,
     )
-    # Those that were left before the gap are asked for from there when they come back; those that
-    # began later have nothing here that counts.
+    # A stream whose cursor lies before the gap's end is asked for from its cursor when it is polled
+    # again. A stream that began after the gap's start has no usage in it that counts.
     names = tuple(
         name
         for name, left_at in state.streams.items()
         if (left_at is None or left_at >= gap.end) and state.streams_began.get(name, 0) <= gap.start
     )
     concerned = bool(names) or not named(feed)
-    if piece.lost is not None:
-        return Piece((), piece.lost, lost=concerned)
-    end = min(gap.end, max(span.window.end for span in piece.spans))
-    asks = (Ask(now, piece.spans, names),) if concerned else ()
-    return Piece(asks, Window(gap.start, end))
+    if part.lost is not None:
+        return GapPart((), part.lost, lost=concerned)
+    end = min(gap.end, max(span.window.end for span in part.spans))
+    asks = (Ask(now, part.spans, names),) if concerned else ()
+    return GapPart(asks, Window(gap.start, end))
 
 
 def backlog_seconds(state: FeedState) -> int:
-    """How much time is still to be filled in."""
+    """The total length of the feed's gaps."""
     return sum(gap.end - gap.start for gap in state.gaps)
 
 
 def listed_from(feed: Feed, now: int) -> int:
-    """From when on the vendor still lists what the feed is about; 0 for ever."""
+    """The instant from which on the vendor still has the feed's entries; 0 for no limit."""
     reach = feed.resolutions[0].reach if feed.resolutions else None
     return 0 if reach is None else now - reach
 
 
 def requests_follow_window(feed: Feed) -> bool:
-    """Whether a shorter poll of the feed takes fewer requests."""
+    """Whether a reduced poll of the feed takes fewer requests."""
     return feed.needs_streams or any(one.longest <= DAY for one in feed.resolutions)

@@ -1,4 +1,4 @@
-"""How one feed has fared since the start."""
+"""How the polls of one feed went since the process started: failures, and reduced polls."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from exporter.model import DAY, HOUR, Feed
 from exporter.polling.planner import backlog_seconds, requests_follow_window
 from exporter.polling.status import FeedStatus
 
-SHORTEST = 3
-"""How often a poll is made shorter at most."""
+MAX_REDUCTION = 3
+"""The largest reduction of a feed's polls."""
 
-POLLS_BEFORE_MORE = 4
-"""So many polls within the vendor's allowance of requests, before one asks for more again."""
+POLLS_BEFORE_RAISE = 4
+"""After so many polls that were not rate limited, the reduction is lowered by one."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How one feed fares.
+    """The failures and the reduction of one feed's polls.
 
-    `short` is how often its polls were made shorter, because there was not the time for all of
-    one, or because the vendor did not allow the requests (`limited`). Pieces of its gaps are at
-    most `most_seconds` long for the same reasons.
+    `reduction` is how many times its polls were reduced, because one took too long, or because the
+    vendor refused requests as too many (`rate_limited`). For the same reasons, the parts in which
+    its gaps are filled are at most `max_part_seconds` long.
     """
 
     feed: Feed
-    short: int = 0
-    limited: bool = False
-    within_allowance: int = 0
-    most_seconds: int | None = None
+    reduction: int = 0
+    rate_limited: bool = False
+    polls_within_limit: int = 0
+    max_part_seconds: int | None = None
     polled: bool = False
     failing_since: float | None = None
     reason: str | None = None
     error: str | None = None
 
-    def shorten_pieces(self) -> None:
-        """A piece of a gap took too long or too many requests; it would do so every time."""
-        self.most_seconds = max(
-            HOUR, (DAY if self.most_seconds is None else self.most_seconds) // 4
+    def shorten_gap_parts(self) -> None:
+        """A gap part took too long or too many requests: make the next ones shorter."""
+        self.max_part_seconds = max(
+            HOUR, (DAY if self.max_part_seconds is None else self.max_part_seconds) // 4
         )
 
     def out_of_time(self) -> None:
-        """All the time was not enough; the next poll would only ask for more."""
-        self.short = min(self.short + 1, SHORTEST)
-        self.limited = False
+        """The poll used all its time and did not end: reduce the next one."""
+        self.reduction = min(self.reduction + 1, MAX_REDUCTION)
+        self.rate_limited = False
 
     def out_of_requests(self) -> None:
-        """The account's poll met the vendor's limit on requests."""
+        """The account's poll was rate limited: reduce the next one if that saves requests."""
         if requests_follow_window(self.feed):
-            self.short = min(self.short + 1, SHORTEST)
-            self.limited = True
-            self.within_allowance = 0
+            self.reduction = min(self.reduction + 1, MAX_REDUCTION)
+            self.rate_limited = True
+            self.polls_within_limit = 0
 
     def failed(self, reason: str, error: str, now: float) -> None:
-        """A poll failed, and why."""
+        """A poll failed for this reason."""
         self.failing_since = self.failing_since or now
         self.reason = reason
         self.error = error
@@ -62,17 +62,17 @@ class Progress:
     def succeeded(self) -> None:
         """The newest poll did not fail."""
         self.failing_since = self.reason = self.error = None
-        if not self.limited:
-            self.short = 0
+        if not self.rate_limited:
+            self.reduction = 0
             return
-        self.within_allowance += 1
-        if self.within_allowance >= POLLS_BEFORE_MORE:
-            self.within_allowance = 0
-            self.short -= 1
-            self.limited = self.short > 0
+        self.polls_within_limit += 1
+        if self.polls_within_limit >= POLLS_BEFORE_RAISE:
+            self.polls_within_limit = 0
+            self.reduction -= 1
+            self.rate_limited = self.reduction > 0
 
     def status(self, state: FeedState) -> FeedStatus:
-        """What there is to say of it; `state` is what the ledger knows."""
+        """The feed's current status; `state` is its state in the ledger."""
         failing = self.failing_since is not None
         return FeedStatus(
             name=self.feed.name,

@@ -1,7 +1,7 @@
-"""Once a day: does the month in the ledger come to what the vendor itself says it comes to?
+"""Compares, once a day, the month in the ledger with the vendor's own total of it.
 
-Whole days that are settled are compared, from the month's first day or the first that the ledger
-has entirely, so that nothing that is still moving makes a difference.
+Only whole, settled days are compared, from the month's first day or the first day that the ledger
+has completely, so that data that still changes makes no difference.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def window(book: Book, feed: Feed) -> Window | None:
 
 
 def difference(ours: int, theirs: int) -> float | None:
-    """`ours` against `theirs` as a ratio of theirs; None when theirs is 0 and ours is not."""
+    """The difference as a ratio of `theirs`; None when `theirs` is 0 and `ours` is not."""
     if ours == theirs:
         return 0.0
     return (ours - theirs) / theirs if theirs else None
@@ -61,7 +61,7 @@ class Reconciler:
     _asked: dict[str, int] = field(default_factory=dict)
 
     async def reconcile(self, get: Get, *, now: int) -> None:
-        """Compare what is due. A vendor that fails is asked again the next day."""
+        """Compare the feeds that are due. After an error, the next attempt is a day later."""
         for feed in self.feeds:
             if not isinstance(feed, Totals) or 0 <= now - self._asked.get(feed.name, -DAY) < DAY:
                 continue
@@ -83,7 +83,7 @@ class Reconciler:
     async def _compare(
         self, get: Get, feed: Feed, totals: Totals, days: Window, now: int
     ) -> float | None:
-        """The largest difference among the measures that the vendor gives a total of."""
+        """The largest difference among the measures in the vendor's total."""
         theirs: dict[Measure, int] = {}
         for usage in await self._fetch(get, feed, totals, days, now):
             if usage.measure.stream_index is None:

@@ -1,4 +1,4 @@
-"""Writes down what the polls of one account bring, and shows it."""
+"""Records the results of one account's polls in the ledger, and renders its page."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from exporter.model.errors import LedgerWriteError
 from exporter.polling.planner import backlog_seconds
 from exporter.polling.schedule import LONGEST_SLEEP_SECONDS
 from exporter.polling.shared import Shared
-from exporter.polling.streams import Amounts
+from exporter.polling.streams import HourlyAmounts
 
 
 class Recorder:
-    """One account's part of the ledger, and its page, which follows the ledger.
+    """One account's part of the ledger, and the page rendered from it.
 
-    All work on them is done on the ledger's thread. What writes raises LedgerWriteError when that
-    fails, after it was counted; the Book stays as it was then.
+    All work on them is done on the ledger's thread. Methods that write count a failed write and
+    raise LedgerWriteError; the Book is then unchanged.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Recorder:
             telemetry.restored(name, polled_at=feed.polled_at, newest=feed.newest)
 
     async def record(self, poll: Poll, fetched: Fetched | None = None) -> None:
-        """Write a poll down, render what it changes and the levels of `fetched`, and publish.
+        """Record a poll, render what it changes and the levels of `fetched`, and publish.
 
-        The levels are shown even when the poll could not be written down.
+        The levels are shown even when the poll could not be recorded.
         """
         shared, page = self._shared, self.page
 
@@ -64,12 +64,12 @@ class Recorder:
                 self._render(changed)
 
         try:
-            await self._written(work)
+            await self._write(work)
         finally:
             await self._publish()
 
     async def show_levels(self, levels: Sequence[Level]) -> None:
-        """Show these, which follow from the ledger and belong to no feed; publish."""
+        """Show levels that are computed from the ledger and belong to no feed, and publish."""
 
         def work() -> None:
             now = self._shared.clock()
@@ -79,12 +79,12 @@ class Recorder:
         await self._publish()
 
     async def refresh(self) -> None:
-        """Render what has become due, and publish."""
+        """Render what is due now, and publish."""
         await self._shared.worker.run(self._render, set())
         await self._publish()
 
     async def refresh_when_due(self) -> None:
-        """For ever, show what changes by itself: levels too old, counters that are held no longer."""
+        """Render what changes with time, for ever: levels that expire, counters whose hold ends."""
         while True:
             self._due_changed.clear()
             due = self._next_due
@@ -97,13 +97,16 @@ class Recorder:
                 async with asyncio.timeout(wait):
                     await self._due_changed.wait()
 
-    async def hours(self, feed: str, measures: Sequence[Measure], window: Window) -> Amounts:
-        """The ledger's hours of a feed's measures."""
+    async def hours(self, feed: str, measures: Sequence[Measure], window: Window) -> HourlyAmounts:
+        """The ledger's hourly amounts of a feed's measures in a window."""
         shared = self._shared
         return await shared.worker.run(shared.ledger.hours, self.book, feed, measures, window)
 
     async def compact(self, feeds: Iterable[str], before: int) -> dict[str, LedgerWriteError]:
-        """Delete buckets that end by `before`, which stay in the totals; returns what failed."""
+        """Compact buckets that end by `before`: they are deleted, and stay in the totals.
+
+        Returns the error of each feed for which that failed.
+        """
         failed: dict[str, LedgerWriteError] = {}
 
         def work() -> None:
@@ -118,17 +121,17 @@ class Recorder:
         return failed
 
     async def give_up(self, feed: str, window: Window) -> None:
-        """Ask for that part of the feed's gaps no more."""
-        await self._written(lambda: self._shared.ledger.give_up(self.book, feed, window))
+        """Remove `window` from the feed's gaps without filling it."""
+        await self._write(lambda: self._shared.ledger.give_up(self.book, feed, window))
 
     def _render(self, changed: set[Measure]) -> None:
-        """Render these measures and whatever is due."""
+        """Render these measures and all that is due now."""
         now = self._shared.clock()
         self.page.render(changed | self.page.due(now), now)
         self._next_due = self.page.next_due()
         self._telemetry.series(self.page.series, len(self.book.folded))
 
-    async def _written(self, work: Callable[[], object]) -> None:
+    async def _write(self, work: Callable[[], object]) -> None:
         try:
             await self._shared.worker.run(work)
         except LedgerWriteError:

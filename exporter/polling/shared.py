@@ -1,4 +1,4 @@
-"""What all accounts share."""
+"""The objects that all accounts share."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from exporter.ledger.thread import Worker
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all accounts share; it outlives them.
+    """The objects that all accounts share; they live as long as the process.
 
     `worker` is the ledger's thread: all that reads or changes the ledger, a Book or an AccountPage
-    runs on it. `transport` stands in for the network, None for the network itself.
-    `large_answers` bounds how many large answers are read at a time.
+    runs on it. `transport` replaces the network, None for the network itself. `large_answers`
+    limits how many large answers are read at the same time.
     """
 
     ledger: Ledger

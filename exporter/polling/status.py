@@ -1,4 +1,4 @@
-"""What there is to say of an account and its feeds, to people and to programs."""
+"""The status of an account and its feeds, for the landing page and for programs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ State = Literal["waiting", "ok", "failing"]
 class FeedStatus:
     """One feed. Instants are Unix seconds; None for what has not happened.
 
-    `failing_since` is the first of the failures that go on, `reason` and `error` are the newest
-    one's: the metric's label, and a line without secrets.
+    `failing_since` is the first failure since the last success. `reason` and `error` are those of
+    the newest failure: the metric's label, and a message without secrets.
     """
 
     name: str
@@ -28,10 +28,10 @@ class FeedStatus:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account. `next_poll` is None before the first one is over.
+    """One account. `next_poll` is None before the end of the first poll.
 
-    `requests_per_poll` and `requests_per_day` are what polling takes with the streams known now,
-    before any paging; None before the first poll is over.
+    `requests_per_poll` and `requests_per_day` are the cost of polling with the streams known now,
+    before any paging; None before the end of the first poll.
     """
 
     name: str

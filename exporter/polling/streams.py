@@ -1,8 +1,9 @@
-"""Which of the known streams a poll asks for: those that live at once, the others in turn.
+"""Selects the streams that a poll asks for: live ones always, idle ones in rotation.
 
-Requests follow what lives, not what exists. A stream that the vendor's listing showed within the
-settling time is asked for at every poll; any other that is known at least once an hour, so many at
-each poll. Where the account's own total equals the sum of its streams, the others had nothing.
+So the number of requests depends on the live streams. A stream is live if the vendor's listing had
+it within the settling time, and is asked for at every poll. Idle streams are the others; each is
+asked for at least once an hour, and each poll takes a share of them. In hours in which the amount
+of the account equals the sum of its streams, idle streams had no usage and need no request.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from exporter.ledger import Book, FeedState
 from exporter.model import HOUR, Measure, Usage
 from exporter.polling.windows import REVISIT_SECONDS
 
-SEEN_AGAIN_SECONDS = 900
-"""The ledger's note of when a stream was last listed may lag behind by so much."""
+LISTED_AT_LAG_SECONDS = 900
+"""How far the ledger's time of a stream's last listing may lag behind."""
 
-Amounts: TypeAlias = Mapping[tuple[Measure, tuple[str, ...], int], int]
+HourlyAmounts: TypeAlias = Mapping[tuple[Measure, tuple[str, ...], int], int]
 """Amounts by measure, labels and the start of the hour."""
 
 
 def stream_names(
     book: Book, configured: Sequence[str], now: int, *, polled_at: int | None = None
 ) -> tuple[str, ...]:
-    """The configured names, then those that the vendor's listing showed of late.
+    """The configured names, then those that were recently in the vendor's listing.
 
-    Late is within 48 hours before the feed's last poll (`polled_at`), where it had one, and before
-    the last listing that succeeded: what streams did last before an outage is still to be asked
-    for after it, and a listing that fails says nothing about them.
+    Recently is within 48 hours before the feed's last poll (`polled_at`, if there was one) and
+    before the last listing that succeeded, whichever is earlier. So an outage or a failing listing
+    drops no stream whose last usage is still to be asked for.
     """
     latest = [instant for instant in (polled_at, book.listed_at) if instant is not None]
     since = min([now, *latest]) - REVISIT_SECONDS
@@ -38,11 +39,11 @@ def stream_names(
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
-    """The names of one poll: `live` are asked for in any case, `idle` in turn.
+class StreamSelection:
+    """The names of one poll: `live` are all asked for, `idle` in rotation.
 
-    `idle` come in the order in which they were asked for last; the first `due` of them are to be
-    asked for now.
+    `idle` are sorted by when they were last asked for, the oldest first; the first `due` of them
+    are asked for in this poll.
     """
 
     live: tuple[str, ...]
@@ -50,7 +51,7 @@ class Streams:
     due: int = 0
 
 
-def divided(
+def select_streams(
     names: Sequence[str],
     state: FeedState,
     book: Book,
@@ -58,30 +59,31 @@ def divided(
     now: int,
     settling: int,
     cadence_seconds: int,
-    short: int = 0,
-) -> Streams:
-    """Tell the names that live from those that are idle.
+    reduction: int = 0,
+) -> StreamSelection:
+    """Divide the names into live and idle ones.
 
-    Nobody knows which live where the account has no listing: then all are asked for. So is every
-    name that the feed has not asked for before. A `short` poll, for a vendor that does not allow
-    the requests for all of them, takes each time a quarter as many names, in turn.
+    Without a listing it is unknown which streams are live, and all count as live. So does every
+    name that the feed has never asked for. With a `reduction`, for a vendor that does not allow the
+    requests for all names, all of them are in rotation; each step of it divides the number of names
+    in a poll by four.
     """
     idle: list[str] = []
     if book.listed_at is None:
         live = list(names)
     else:
-        since = min(now, book.listed_at) - settling - SEEN_AGAIN_SECONDS
+        since = min(now, book.listed_at) - settling - LISTED_AT_LAG_SECONDS
         live = []
         for name in names:
             lives = name not in state.streams or book.streams.get(name, 0) >= since
             (live if lives else idle).append(name)
     due = _due(idle, state, now, cadence_seconds)
-    if short:
+    if reduction:
         idle = [*live, *idle]
-        due = -(-len(idle) // 4**short)
+        due = -(-len(idle) // 4**reduction)
         live = []
     idle.sort(key=lambda name: _asked_at(name, state))
-    return Streams(tuple(live), tuple(idle), due)
+    return StreamSelection(tuple(live), tuple(idle), due)
 
 
 def _asked_at(name: str, state: FeedState) -> int:
@@ -93,26 +95,26 @@ def _asked_at(name: str, state: FeedState) -> int:
 
 
 def _due(idle: Collection[str], state: FeedState, now: int, cadence_seconds: int) -> int:
-    """So many that each has its turn within an hour, and all whose hour is over."""
+    """How many to ask for now: enough for each once an hour, and all that are overdue."""
     share = -(-len(idle) * min(cadence_seconds, HOUR) // HOUR)
     over = now - HOUR + cadence_seconds // 2
     return max(share, sum(_asked_at(name, state) <= over for name in idle))
 
 
-def proven_from(
+def sums_match_from(
     pairs: Iterable[tuple[Measure, Measure]],
-    totals: Amounts,
-    known: Amounts,
+    totals: HourlyAmounts,
+    known: HourlyAmounts,
     asked: Iterable[Usage],
     *,
     start: int,
     end: int,
 ) -> int:
-    """From which hour on, up to `end`, the account's total is the sum of its streams.
+    """The hour from which on, up to `end`, the account's amounts equal the sums of its streams.
 
-    `totals` are the account's hours, `known` those of its streams as the ledger has them, `asked`
-    what this poll has brought of those that it asked for. `pairs` are measures of the account,
-    each with that of the streams. `end` where not even the last hour is proven.
+    `totals` are the account's hourly amounts, `known` those of its streams in the ledger, `asked`
+    the usage that this poll has fetched, which replaces `known`. `pairs` are measures of the
+    account, each with the measure by stream. Returns `end` when the last hour is not equal.
     """
     streams = dict(known)
     streams.update(

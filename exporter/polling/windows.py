@@ -1,4 +1,4 @@
-"""Which window to ask for, and in buckets of what width: pure arithmetic on UTC."""
+"""Computes the window of a poll and the bucket widths to ask for it: pure arithmetic on UTC."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from itertools import takewhile
 from exporter.model import DAY, Resolution, Span, Step, Window
 
 REVISIT_SECONDS = 2 * DAY
-"""How far back the look goes that is taken once a day."""
+"""How much time the daily revisit asks for again."""
 
 LONGEST_REVISIT_SECONDS = 4 * DAY
-"""How far back it goes at most when an outage has put it off."""
+"""How much time it asks for at most when an outage has delayed it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """How a window can be had from a vendor: the spans, oldest first, and what is gone."""
+class Coverage:
+    """The spans that cover a window, oldest first, and the part that the vendor has deleted."""
 
     spans: tuple[Span, ...]
     lost: Window | None = None
@@ -25,22 +25,22 @@ class Cover:
 
 def cover(
     window: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int = 0
-) -> Cover:
+) -> Coverage:
     """Cover `window` with the finest buckets that the vendor still has.
 
-    Where a resolution does not reach, the next coarser one takes over, at one of its own
-    boundaries and in closed buckets only; these may begin before the window, because a coarse
-    bucket stands in for all the finer ones in it, but not before `earliest`: what came before is
-    not counted, and a bucket cannot be taken in part. What no resolution reaches is `lost`.
+    Before the reach of a resolution, the next coarser one is used, from one of its own boundaries
+    on and in closed buckets only. These may begin before the window, because a coarse bucket
+    replaces all finer ones in it, but not before `earliest`: earlier usage does not count, and a
+    bucket cannot be counted in part. What no resolution reaches is `lost`.
     """
     segments, lost = _segments(window, resolutions, now=now, earliest=earliest)
-    return Cover(tuple(_cut(segments)), lost)
+    return Coverage(tuple(_cut(segments)), lost)
 
 
 def _segments(
     window: Window, resolutions: Sequence[Resolution], *, now: int, earliest: int
 ) -> tuple[list[tuple[Window, Resolution]], Window | None]:
-    """The windows for which each resolution is the one to ask in, oldest first, and what is gone."""
+    """The windows with the resolution to use for each, oldest first, and the part that is lost."""
     segments: list[tuple[Window, Resolution]] = []
     finest = resolutions[0].step
     end = finest.ceil(window.end)
@@ -50,7 +50,7 @@ def _segments(
         allowed = step.floor(earliest) if step is finest else step.ceil(earliest)
         reached = max(step.floor(start), allowed)
         if resolution.reach is not None:
-            # The bucket in which the reach begins may be purged in part: not to be trusted.
+            # The bucket in which the reach begins may be deleted in part, so it is not used.
             oldest = now - resolution.reach
             coarser = resolutions[position + 1].step if position + 1 < len(resolutions) else step
             boundary = coarser.ceil(oldest)
@@ -66,7 +66,7 @@ def _segments(
 
 
 def _cut(segments: Iterable[tuple[Window, Resolution]]) -> Iterator[Span]:
-    """Each window in pieces of whole steps, at most `longest` long (but at least one step)."""
+    """Split each window into spans of whole steps, of at most `longest` (but at least one step)."""
     for window, resolution in segments:
         step = resolution.step
         start = window.start
@@ -79,15 +79,15 @@ def _cut(segments: Iterable[tuple[Window, Resolution]]) -> Iterator[Span]:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What one poll of a feed asks for: `window` now, `gap` afterwards, piece by piece."""
+class WindowPlan:
+    """What one poll of a feed asks for: `window` first, then `gap`, in parts."""
 
     window: Window
     gap: Window | None
     revisit: bool
 
 
-def plan(
+def plan_window(
     finest: Step,
     *,
     settling: int,
@@ -99,46 +99,48 @@ def plan(
     history: int,
     cadence: int,
     newest: int | None = None,
-    short: int = 0,
-) -> Plan:
-    """The window of a feed's next poll, from its cursor (`polled_at`) and not from the cadence.
+    reduction: int = 0,
+) -> WindowPlan:
+    """The window of a feed's next poll, computed from its cursor (`polled_at`).
 
-    The first poll ever reaches back by `history` (seconds). Later ones ask for every bucket that
-    is open or closed less than `settling` ago, for those that earlier polls did not see settled,
-    and once a day for the last 48 hours. What a long outage left out beyond a day is a gap, to be
-    filled after the current data.
+    The first poll ever asks for `history` seconds. Later ones ask for every bucket that is open or
+    that closed less than `settling` ago, for buckets that no earlier poll requested after they had
+    settled, and once a day for the last 48 hours (the revisit). After an outage of more than a day,
+    the time between the cursor and the current data becomes a gap, which is filled afterwards.
 
-    A `short` poll leaves a gap where one is not needed otherwise: at 1 everything but the buckets
-    that are open or not settled, above that all but the open one. It is for a vendor that has not
-    the time or does not allow the requests for all of it in one poll. A first poll has less
-    history each time that it is shorter: where counting begins, nothing can be left for later.
+    A `reduction` is for a vendor that is too slow for the whole window, or does not allow enough
+    requests for it. With 1, everything but open and unsettled buckets becomes a gap; with more,
+    everything but the open bucket. A first poll is reduced to less history instead: counting begins
+    with its window, so it cannot leave a gap.
     """
     end = finest.ceil(now + 1)
-    current = finest.floor(now - (settling if short <= 1 else 0))
+    current = finest.floor(now - (settling if reduction <= 1 else 0))
     if polled_at is None:
-        return Plan(Window(finest.floor(now - history // 4**short), end), None, revisit=True)
-    # What came before the first poll's window is not counted, however late it is told.
+        return WindowPlan(
+            Window(finest.floor(now - history // 4**reduction), end), None, revisit=True
+        )
+    # Usage before the first poll's window does not count, even when it is reported later.
     earliest = counted_from(began, newest=newest, now=now, finest=finest)
     end = max(end, finest.after(earliest))
-    # A poll that came on its tick has seen the oldest of its buckets settle.
+    # With polls at every tick, the last poll before a bucket settles is up to a cadence early.
     tolerance = cadence if 2 * cadence <= settling else 0
     unsettled = finest.floor(min(polled_at, now) - settling + tolerance)
     start = max(earliest, min(current, unsettled))
     current = max(earliest, current)
-    # A look that lies in the future was taken before the clock was set back.
+    # A revisit in the future was made before the clock was set back.
     fresh = revisited_at is not None and 0 <= now - revisited_at < DAY
     revisit = finest is not Step.MONTH and not fresh
     near = current
     if revisit:
         near = max(earliest, min(current, finest.floor(now - REVISIT_SECONDS)))
-        # What was a day old at the last look back is older than two days after an outage.
+        # After an outage, data that was a day old at the last revisit is older than two days now.
         seen = now - DAY if revisited_at is None or revisited_at > now else revisited_at
         back = finest.floor(seen - REVISIT_SECONDS + DAY)
         if near - back <= LONGEST_REVISIT_SECONDS - REVISIT_SECONDS:
             near = max(earliest, min(near, start, back))
             start = near
     gap: Window | None = None
-    if short and start < current:
+    if reduction and start < current:
         gap = Window(start, current)
         start = current
     elif start < near and current - start > DAY:
@@ -148,44 +150,44 @@ def plan(
         start = min(start, near)
     if resume is not None:
         start = min(start, finest.floor(resume))
-    return Plan(Window(start, end), gap, revisit)
+    return WindowPlan(Window(start, end), gap, revisit)
 
 
 def counted_from(began: int | None, *, newest: int | None, now: int, finest: Step) -> int:
-    """From when on usage counts: the start of the first window ever asked for.
+    """The instant from which on usage counts: the start of the first window ever asked for.
 
-    One that lies in the future comes of a clock that was wrong: either then, and it says nothing;
-    or now, as data shows that is newer than any there could be, and it stands.
+    If it lies in the future, the clock was wrong in the first poll or is wrong now. If there is
+    data from the future as well, the clock is wrong now, and the start stays valid. Otherwise it is
+    ignored.
     """
     if began is None or (began > now and (newest is None or newest <= finest.ceil(now + 1))):
         return 0
     return began
 
 
-def next_piece(
+def cover_gap_part(
     gap: Window,
     resolutions: Sequence[Resolution],
     *,
     now: int,
     earliest: int = 0,
-    most: int | None = None,
-) -> Cover:
-    """The oldest day of `gap`, or the oldest coarse bucket of it, as one piece of work.
+    max_seconds: int | None = None,
+) -> Coverage:
+    """The oldest part of `gap`: a day, or one coarse bucket.
 
-    With `most` neither a piece nor a request of it is longer than that many seconds, or than one
-    step.
+    With `max_seconds`, the part and each of its requests are at most that long, or one step.
 
-    The cover's spans may be fewer than the gap needs; ask again for the rest. A part that is
-    gone comes first, alone.
+    If the oldest time of the gap is lost, that is returned alone. Call again for the rest of the
+    gap.
     """
-    if most is not None:
-        resolutions = [replace(one, longest=min(one.longest, most)) for one in resolutions]
+    if max_seconds is not None:
+        resolutions = [replace(one, longest=min(one.longest, max_seconds)) for one in resolutions]
     segments, lost = _segments(gap, resolutions, now=now, earliest=earliest)
     if lost is not None:
-        return Cover((), lost)
-    # No further than needed: a gap may be years long, and is cut anew for each of its pieces.
+        return Coverage((), lost)
+    # Lazily, since a gap may be years long and is split again for each of its parts.
     spans = _cut(segments)
     oldest = next(spans)
-    longest = DAY if most is None else most
+    longest = DAY if max_seconds is None else max_seconds
     until = max(oldest.window.end, oldest.window.start + longest)
-    return Cover((oldest, *takewhile(lambda span: span.window.end <= until, spans)))
+    return Coverage((oldest, *takewhile(lambda span: span.window.end <= until, spans)))

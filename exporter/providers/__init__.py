@@ -1,4 +1,4 @@
-"""The vendors. Every module here is one; it names itself in `PROVIDER`."""
+"""The providers. Every module here is one; `PROVIDER` in it is its Provider."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from exporter.model import Provider
 
 
 def load() -> dict[str, Provider]:
-    """All providers by name, found by looking into this package."""
+    """All providers by name, from the modules of this package."""
     modules = (
         importlib.import_module(f"{__name__}.{module.name}")
         for module in pkgutil.iter_modules(__path__)

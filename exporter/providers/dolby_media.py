@@ -2,11 +2,11 @@
 
 One token belongs to one app, so an account here is an app. Two feeds: `usage` counts jobs by
 endpoint, day by day; `jobs` lists single jobs of the last 31 days, each with its times.
-The vendor describes the usage answer's fields in words, but publishes neither the keys nor the
-wrapper: `_rows` finds them by what they must contain.
+The vendor describes the fields of the usage answer in words, but documents neither the keys nor the
+object around the list: `_rows` finds the list by the keys that its objects must have.
 
-A job is two events, its start and its end: how long it waited is known long before it ends. Both
-are told again with every listing, and each counts once.
+A job is two events, its start and its end, because its queue time is known long before it ends.
+Every listing reports both again, and each counts once.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ _COUNTS: Final = {
 }
 
 _USAGE_KEYS: Final = ("usage", "usagedetails")
-"""Where the rows may be, as far as anybody has written down; keys bared."""
+"""The keys under which the rows may be, as far as documented; in the form of `_plain_key`."""
 
 _UNFINISHED: Final = ("pending", "running")
 _ENDS: Final = ("success", "cancelled", "failed", "internal_error")
-"""The statuses in the vendor's two lists; of any other the time of completion says what it is."""
+"""The statuses in the vendor's two lists. A job of another status has ended if it is completed."""
 
 
 def _next_page(request: Request, token: object) -> tuple[Request, ...]:
-    """The request for the page that `token` stands for; none when it is absent, null or empty."""
+    """The request for the page of `token`; none when the token is absent, null or empty."""
     if token is None or token == "":
         return ()
     if not isinstance(token, str):
@@ -71,25 +71,27 @@ def _next_page(request: Request, token: object) -> tuple[Request, ...]:
     return (Request(request.path, params, request.span, request.subjects),)
 
 
-def _bare(key: str) -> str:
+def _plain_key(key: str) -> str:
     """`key` without case and underscores: next_token, nextToken and Next_Token are the same."""
     return key.replace("_", "").lower()
 
 
-def _bared(row: Mapping[str, object]) -> dict[str, object]:
-    return {_bare(key): value for key, value in row.items()}
+def _with_plain_keys(row: Mapping[str, object]) -> dict[str, object]:
+    return {_plain_key(key): value for key, value in row.items()}
 
 
 def _token(document: object) -> object:
-    """The token of a usage answer, beside its list wherever that is; None when there is none."""
+    """The page token of a usage answer, in the object that holds the list; None when absent."""
     if not isinstance(document, dict):
         return None
     holders = (document, *(value for value in document.values() if isinstance(value, dict)))
-    return next((token for holder in holders if (token := _bared(holder).get("nexttoken"))), None)
+    return next(
+        (token for holder in holders if (token := _with_plain_keys(holder).get("nexttoken"))), None
+    )
 
 
 def _lists(document: object) -> Iterator[tuple[str, list[object]]]:
-    """Every list that can be the wrapper's, with its path: the outermost first."""
+    """Every list that may hold the rows, with its path, the outermost first."""
     if isinstance(document, list):
         yield "$", document
     elif isinstance(document, dict):
@@ -103,29 +105,29 @@ def _lists(document: object) -> Iterator[tuple[str, list[object]]]:
                         yield f"$.{key}.{inner}", rows
 
 
-def _nothing(document: object) -> bool:
-    """Whether there is an empty list, or a null where usage belongs."""
+def _is_empty_usage(document: object) -> bool:
+    """Whether there is an empty list, or null under a key for usage."""
     if any(not items for _, items in _lists(document)):
         return True
     if not isinstance(document, dict):
         return False
     holders = (document, *(value for value in document.values() if isinstance(value, dict)))
     return any(
-        value is None and _bare(key) in _USAGE_KEYS
+        value is None and _plain_key(key) in _USAGE_KEYS
         for holder in holders
         for key, value in holder.items()
     )
 
 
 def _rows(document: object) -> list[tuple[str, dict[str, object]]]:
-    """The rows of a usage answer, keys bared, each with its path.
+    """The rows of a usage answer with plain keys, each with its JSON path.
 
-    They are the first list whose objects have a path, else the first whose objects have a count.
-    Where there is neither, an empty list will do: an app without jobs. Anything else is not a
-    usage answer.
+    They are in the first list whose objects have a path, else in the first whose objects have a
+    count. Without such a list, an empty list means an app without jobs. Raises SchemaError for
+    anything else.
     """
     lists = [
-        (path, len(items), [_bared(item) for item in items if isinstance(item, dict)])
+        (path, len(items), [_with_plain_keys(item) for item in items if isinstance(item, dict)])
         for path, items in _lists(document)
     ]
     for sought in (("path",), tuple(_COUNTS)):
@@ -134,7 +136,7 @@ def _rows(document: object) -> list[tuple[str, dict[str, object]]]:
                 if len(rows) < length:
                     raise SchemaError(f"{path}: not a list of objects alone")
                 return [(f"{path}[{index}]", row) for index, row in enumerate(rows)]
-    if _nothing(document):
+    if _is_empty_usage(document):
         return []
     raise SchemaError("$: no list of objects with a path or a count of jobs")
 
@@ -152,7 +154,7 @@ def _count(value: object, *, path: str) -> int:
 
 
 def _counts(row: Mapping[str, object], *, path: str) -> Iterator[tuple[Measure, int]]:
-    """The amounts that a row has; one that is null or absent is not known, which is not 0."""
+    """The amounts of a row. A count that is null or absent is unknown, and is left out."""
     if not any(key in row for key in _COUNTS):
         raise SchemaError(f"{path}: none of {', '.join(_COUNTS)}")
     for key, measure in _COUNTS.items():
@@ -163,7 +165,7 @@ def _counts(row: Mapping[str, object], *, path: str) -> Iterator[tuple[Measure, 
 
 @dataclass(frozen=True, slots=True)
 class _UsageFeed:
-    """Jobs by endpoint. An answer has no split by day, so every day is asked for by itself."""
+    """Jobs by endpoint. An answer is not split by day, so there is one request for each day."""
 
     name: str = "usage"
     measures: tuple[Measure, ...] = tuple(_COUNTS.values())
@@ -205,7 +207,7 @@ class _UsageFeed:
 
 
 class _Job(msgspec.Struct, frozen=True, gc=False):
-    """One entry of `/media/jobs`; `duration` is left out, as nobody says what it measures."""
+    """One entry of `/media/jobs`; `duration` is not read, because its meaning is not documented."""
 
     job_id: str
     status: str
@@ -224,7 +226,7 @@ _WORD_START: Final = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])
 
 _JOBS_DECODER: Final = msgspec.json.Decoder(_Jobs)
 
-_KNOWN: Final = {_bare(status): status for status in (*_UNFINISHED, *_ENDS)}
+_KNOWN: Final = {_plain_key(status): status for status in (*_UNFINISHED, *_ENDS)}
 
 
 _UNDATED: Final = "a job that does not say when it was submitted is not counted"
@@ -234,12 +236,12 @@ def _snake(status: str) -> str:
     """`internal_error` for InternalError, Internal-Error, internal error and INTERNALERROR."""
     words = _WORD_START.sub(" ", status).replace("_", " ").replace("-", " ")
     snake = "_".join(words.lower().split()) or values.UNKNOWN
-    return _KNOWN.get(_bare(snake), snake)
+    return _KNOWN.get(_plain_key(snake), snake)
 
 
 @dataclass(frozen=True, slots=True)
-class _Progress:
-    """How far one job has come; all instants in Unix milliseconds, None where there is none."""
+class _JobState:
+    """The state of one job; instants in Unix milliseconds, None where there is none."""
 
     id: str
     path: str
@@ -250,19 +252,19 @@ class _Progress:
 
     @property
     def ended(self) -> bool:
-        """By its status where that is known, else by whether there is a time of completion."""
+        """Whether it has ended: by a known status, else by whether it has a completion time."""
         if self.status in _ENDS:
             return True
         return self.status not in _UNFINISHED and self.completed is not None
 
     @property
     def instants(self) -> tuple[int, ...]:
-        """The instants that are known of it."""
+        """The instants that are known."""
         return tuple(filter(None, (self.submitted, self.started, self.completed)))
 
 
-def _progress(job: _Job, *, path: str) -> _Progress | None:
-    """What `job` says; None when it does not say when it was submitted."""
+def _job_state(job: _Job, *, path: str) -> _JobState | None:
+    """The state of `job`; None when it has no submission time."""
     if not job.job_id:
         raise SchemaError(f"{path}.job_id: empty")
     if not job.time_submitted:
@@ -272,16 +274,16 @@ def _progress(job: _Job, *, path: str) -> _Progress | None:
     completed = values.moment(job.time_completed, path=f"{path}.time_completed")
     if submitted is None:
         return None
-    return _Progress(
+    return _JobState(
         job.job_id, values.label(job.path), _snake(job.status), submitted, started, completed
     )
 
 
-def _start(job: _Progress) -> Iterator[Event]:
-    """The start of `job`, as soon as it is seen to have started.
+def _start(job: _JobState) -> Iterator[Event]:
+    """The start event of `job`, once it has started.
 
-    The vendor cuts a start to whole seconds, so that it may lie before the submission: such a job
-    did not wait.
+    The vendor truncates the start to whole seconds, so it may lie before the submission; the queue
+    time is 0 then.
     """
     if job.started is None or job.status == "pending":
         return
@@ -295,8 +297,8 @@ def _start(job: _Progress) -> Iterator[Event]:
     )
 
 
-def _end(job: _Progress) -> Event:
-    """The end of `job`, which has ended."""
+def _end(job: _JobState) -> Event:
+    """The end event of `job`, which has ended."""
     labels = job.path, job.status
     timings: tuple[tuple[Measure, tuple[str, ...], int], ...] = ()
     if job.started is not None and job.completed is not None:
@@ -311,8 +313,8 @@ def _end(job: _Progress) -> Event:
     )
 
 
-def _item(job: _Progress) -> Item:
-    """What `job` comes to: its start and its end, or its start and that it is not at its end."""
+def _item(job: _JobState) -> Item:
+    """The facts of `job`: its events, and for an unfinished job also its levels."""
     if job.ended:
         return Item(job.id, events=(*_start(job), _end(job)))
     oldest = measures.OLDEST_UNFINISHED_JOB
@@ -327,10 +329,11 @@ def _item(job: _Progress) -> Item:
     )
 
 
-def _newest(jobs: Sequence[_Progress], *, now: int) -> int | None:
-    """The end of the hour that holds the newest instant that is known of `jobs`.
+def _newest(jobs: Sequence[_JobState], *, now: int) -> int | None:
+    """The end of the hour of the newest known instant of `jobs`.
 
-    Instants more than a day after `now` are left out: one year 9999 would be the newest for good.
+    Instants more than a day after `now` are ignored: otherwise one in the year 9999 would stay the
+    newest for ever.
     """
     known = (instant // 1000 for job in jobs for instant in job.instants)
     newest = max((instant for instant in known if instant <= now + DAY), default=None)
@@ -341,9 +344,9 @@ def _newest(jobs: Sequence[_Progress], *, now: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class _JobsFeed:
-    """Single jobs, from the oldest that is still of interest to now.
+    """Single jobs, submitted since the start of the window.
 
-    The window has no end in the request: a job submitted while the pages are read belongs in.
+    The request has no end, so that jobs submitted while the pages are read are included.
     """
 
     name: str = "jobs"
@@ -371,10 +374,10 @@ class _JobsFeed:
         assert request.span is not None  # noqa: S101 - this feed's own request
         earliest = request.span.window.start * 1000
         listed = [
-            _progress(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs or ())
+            _job_state(job, path=f"$.jobs[{index}]") for index, job in enumerate(page.jobs or ())
         ]
         dated = [job for job in listed if job is not None]
-        # Asked for or not: the id of an earlier job may be forgotten, it would count twice.
+        # Earlier jobs are dropped: the ledger may have deleted their ids and would count them twice.
         jobs = [job for job in dated if job.submitted >= earliest]
         nothing = [
             Level(measures.JOBS_IN_PROGRESS, (path, status), 0)

@@ -23,7 +23,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import config, providers
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.client.parse import printable, read_answer
 from exporter.exposition import AccountPage, Format
 from exporter.ledger import Ledger, Poll
@@ -178,7 +178,7 @@ def recorded() -> list[Read]:
         )
         ask = Ask(instant(description["now"]), spans, tuple(description.get("streams") or ()))
         recorder = Recorder(Vendor(case, description))
-        asyncio.run(Round(recorder.get).fetch(feed, [ask]))
+        asyncio.run(PollFetcher(recorder.get).fetch(feed, [ask]))
         known: set[bytes] = set()
         for request, body in recorder.answers:
             if body not in known:

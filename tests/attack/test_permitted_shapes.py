@@ -50,7 +50,7 @@ CASES = [
     for quirk in sorted(quirks - NOT_COMPARED.get(provider, frozenset()))
 ]
 POLLS = (0, 900, 2 * HOUR, 13 * HOUR, DAY, DAY + 900, 2 * DAY + 3 * HOUR)
-"""Seconds after the first one, so that days end, and each is looked back at."""
+"""Seconds after the first one, so that days end, and each is revisited."""
 
 FEWER_POLLS = (0, 900, DAY + 1800)
 
@@ -96,7 +96,7 @@ async def compare(
 async def test_another_shape_of_the_same_answers_is_counted_alike(
     provider: str, quirk: str, tmp_path: Path, attack: Attack
 ) -> None:
-    """Over a day with every feed on, and the look back after it; see the longer one, too."""
+    """Over a day with every feed on, and the revisit after it; see the longer one, too."""
     simulation = simulate(tmp_path, provider, frozenset({quirk}))
     await compare(simulation, provider, attack, polls=FEWER_POLLS)
     attack.tried("answers in other permitted shapes")
@@ -107,7 +107,7 @@ async def test_another_shape_of_the_same_answers_is_counted_alike(
 async def test_another_shape_is_counted_alike_at_every_poll_of_two_days(
     provider: str, quirk: str, tmp_path: Path, attack: Attack
 ) -> None:
-    """The same over two days, polled at many moments, and looked back at on each of them."""
+    """The same over two days, polled at many moments, and revisited on each of them."""
     simulation = simulate(tmp_path, provider, frozenset({quirk}))
     await compare(simulation, provider, attack, polls=POLLS)
     attack.tried("answers in other permitted shapes")

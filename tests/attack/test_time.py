@@ -120,7 +120,7 @@ async def test_data_that_comes_after_its_hour_has_closed_is_counted(
     ("late", "polled", "away"),
     [
         pytest.param(20 * HOUR, 46, 0, id="found-by-the-daily-look-back"),
-        # The look back is taken an hour before the data comes, the next one put off.
+        # The revisit is made an hour before the data comes, the next one put off.
         pytest.param(24 * HOUR, 24, 40 * HOUR, id="with-an-outage-before-the-next-look-back"),
     ],
 )

@@ -374,7 +374,7 @@ def test_a_trouble_beside_the_polls_is_told_until_it_is_over(set_up) -> None:
     journal = AccountLog(provider="millicast", account="live")
     for error in ("attempt 1", "attempt 2"):
         journal.trouble("streams", "gap", "still missing", ValueError(error))
-    journal.over("streams", "gap")
+    journal.resolved("streams", "gap")
     journal.trouble("streams", "gap", "still missing", ValueError("attempt 3"))
     assert [entry["error"] for entry in log.entries] == ["attempt 1", "attempt 3"]
 

@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 import pytest
 
-from exporter.client.fetch import Round
-from exporter.client.singleflight import KEPT_BYTES
+from exporter.client.fetch import PollFetcher
+from exporter.client.shared_requests import KEPT_BYTES
 from exporter.model import (
     HOUR,
     LIFETIME_START,
@@ -121,7 +121,7 @@ def hour(amount, *, stream="lobby", at=1, measure=BYTES, width=HOUR):
 
 
 async def fetch(feed, vendor=None, asks=(ASK,), **settings):
-    return await Round((vendor or Vendor()).get, **settings).fetch(feed, asks)
+    return await PollFetcher((vendor or Vendor()).get, **settings).fetch(feed, asks)
 
 
 # --- Merging --------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ async def test_a_later_request_counts_even_when_an_earlier_one_is_answered_last(
         return b"{}"
 
     answers = {"/a": Answer(usage=[hour(1)]), "/b": Answer(usage=[hour(5)])}
-    fetched = await Round(get).fetch(SomeFeed(requests("a", "b"), answers), [ASK])
+    fetched = await PollFetcher(get).fetch(SomeFeed(requests("a", "b"), answers), [ASK])
     assert fetched.usage == [hour(5)]
 
 
@@ -346,7 +346,7 @@ async def test_requests_are_in_flight_together_up_to_the_bound_and_tasks_with_th
 
     details = [Request(f"/{number}") for number in range(1000)]
     feed = SomeFeed(answers={"/a": Answer(follow=details)})
-    assert (await Round(get, concurrency=5).fetch(feed, [ASK])).requests == 1001
+    assert (await PollFetcher(get, concurrency=5).fetch(feed, [ASK])).requests == 1001
     assert most == 5
     assert tasks <= 12
 
@@ -365,9 +365,9 @@ async def test_workers_come_back_when_there_is_more_to_do_after_a_lull():
 
     follow = requests(*(f"late-{number}" for number in range(20)))
     feed = SomeFeed(first=requests("a", "b", "c", "d"), answers={"/a": Answer(follow=follow)})
-    round_ = Round(get, concurrency=4)
-    await round_.fetch(SomeFeed(first=requests("before")), [ASK])  # the first request goes alone
-    await round_.fetch(feed, [ASK])
+    fetcher = PollFetcher(get, concurrency=4)
+    await fetcher.fetch(SomeFeed(first=requests("before")), [ASK])  # the first request goes alone
+    await fetcher.fetch(feed, [ASK])
     assert most == 4
 
 
@@ -525,7 +525,7 @@ async def test_the_first_error_ends_the_other_requests_at_once():
 
 async def test_feeds_of_one_round_share_the_answer_to_an_equal_request():
     vendor = Vendor()
-    polls = Round(vendor.get)
+    polls = PollFetcher(vendor.get)
     one, two, late = (SomeFeed(name=name) for name in ("one", "two", "late"))
     await asyncio.gather(polls.fetch(one, [ASK]), polls.fetch(two, [ASK]))
     await polls.fetch(late, [ASK])
@@ -541,7 +541,7 @@ async def test_requests_that_differ_in_a_parameter_are_not_shared():
 
 async def test_an_error_is_shared_like_an_answer():
     vendor = Vendor(a=NotFoundError("no"))
-    polls = Round(vendor.get)
+    polls = PollFetcher(vendor.get)
     outcomes = await asyncio.gather(
         *(polls.fetch(SomeFeed(name=name), [ASK]) for name in ("one", "two")),
         return_exceptions=True,
@@ -553,7 +553,7 @@ async def test_an_error_is_shared_like_an_answer():
 async def test_a_feed_that_fails_leaves_a_request_alone_that_another_feed_waits_for():
     answered = asyncio.Event()
     vendor = Vendor(shared=answered, bad=NetworkError("gone"))
-    polls = Round(vendor.get, first_seconds=0)
+    polls = PollFetcher(vendor.get, first_seconds=0)
     failing = SomeFeed(name="failing", first=requests("shared", "later", "bad"))
     healthy = SomeFeed(name="healthy", first=requests("shared"))
     failed = asyncio.create_task(polls.fetch(failing, [ASK]))
@@ -568,7 +568,7 @@ async def test_a_feed_that_fails_leaves_a_request_alone_that_another_feed_waits_
 
 async def test_a_request_that_was_cancelled_with_its_feed_is_made_anew_for_the_next():
     vendor = Vendor(a=asyncio.Event())
-    polls = Round(vendor.get)
+    polls = PollFetcher(vendor.get)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.001):
             await polls.fetch(SomeFeed(name="one"), [ASK])
@@ -580,7 +580,7 @@ async def test_a_request_that_was_cancelled_with_its_feed_is_made_anew_for_the_n
 async def test_a_round_keeps_no_more_answers_than_it_has_room_for():
     half = b"{}".rjust(KEPT_BYTES // 2)
     vendor = Vendor(a=half, b=half, c=half)
-    polls = Round(vendor.get)
+    polls = PollFetcher(vendor.get)
     for path in ("a", "b", "c", "c", "b", "a"):
         await polls.fetch(SomeFeed(first=requests(path)), [ASK])
     assert vendor.paths == ["/a", "/b", "/c", "/a"]

@@ -20,7 +20,7 @@ import respx
 import trustme
 
 from exporter.client.http import BearerAuth, TokenAuth, VendorClient
-from exporter.client.singleflight import Shared
+from exporter.client.shared_requests import SharedRequests
 from exporter.credentials import FileCredential, Watched
 from exporter.model import Request
 from exporter.model.errors import (
@@ -554,7 +554,7 @@ def test_who_waits_for_a_turn_takes_no_place_from_a_request(client):
 
 
 def test_requests_that_waited_for_a_place_do_not_start_all_at_once(client):
-    """Turns that came while every place was taken are not made up for."""
+    """StreamPoll that came while every place was taken are not made up for."""
     vendor = Starts(seconds=10.0)
     account = client(vendor, requests_per_second=1.0, concurrency=2)
 
@@ -865,7 +865,9 @@ def test_feeds_that_share_a_poll_ask_a_token_service_that_refuses_the_app_once(
     account = client(vendor, auth=app)
 
     async def poll():
-        shared = Shared(lambda request, feed: account.get(request, feed=feed, deadline=None))
+        shared = SharedRequests(
+            lambda request, feed: account.get(request, feed=feed, deadline=None)
+        )
         windows = (shared.get(Request(f"/{n}"), f"feed {n % 3}") for n in range(24))
         return await asyncio.gather(*windows, return_exceptions=True)
 

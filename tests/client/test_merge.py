@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.client.fetch import Round
-from exporter.client.merge import Fetched, joined
+from exporter.client.fetch import PollFetcher
+from exporter.client.merge import Fetched, merge_fetched
 from exporter.client.parse import read_answer
 from exporter.model import HOUR, Answer, Event, Item, Level, Request, Span, Step, Window, measures
 from exporter.model.errors import SchemaError
@@ -19,7 +19,7 @@ from tests.client.test_fetch import ASK, VIEWERS, SomeFeed, Vendor, hour, reques
 
 async def fetched(answers: dict[str, Answer], *first: str) -> Fetched:
     feed = SomeFeed(answers=answers, first=requests(*(first or ("a",))))
-    return await Round(
+    return await PollFetcher(
         Vendor(**{path[1:]: json.dumps(path).encode() for path in answers}).get
     ).fetch(feed, [ASK])
 
@@ -79,7 +79,7 @@ async def test_one_thing_in_two_windows_is_told_of_each_of_them() -> None:
         first=first,
         answers={f"/{at}": Answer(items=[item("x", 3, at=at + 1)]) for at in range(2)},
     )
-    found = await Round(Vendor().get).fetch(feed, [ASK])
+    found = await PollFetcher(Vendor().get).fetch(feed, [ASK])
     assert sorted(row.start for row in found.usage) == [HOUR, 2 * HOUR]
 
 
@@ -96,7 +96,7 @@ async def test_of_two_descriptions_the_one_of_the_newest_window_stands(
     answers = {
         f"/{at}": Answer(items=[Item("x", levels=(info(f"name of hour {at}"),))]) for at in order
     }
-    found = await Round(Vendor().get).fetch(SomeFeed(first=first, answers=answers), [ASK])
+    found = await PollFetcher(Vendor().get).fetch(SomeFeed(first=first, answers=answers), [ASK])
     assert found.levels == [info("name of hour 2")]
 
 
@@ -126,18 +126,18 @@ async def test_equal_answers_about_two_windows_are_two_answers() -> None:
             assert request.span is not None
             return Answer(usage=[hour(60, at=request.span.window.start // HOUR)])
 
-    found = await Round(Vendor().get).fetch(Splits(), [ASK])
+    found = await PollFetcher(Vendor().get).fetch(Splits(), [ASK])
     assert {row.start: row.amount for row in found.usage} == {HOUR: 60, 2 * HOUR: 60}
 
 
 def test_two_fetches_of_one_poll_are_put_together() -> None:
     one = Fetched(usage=[hour(1)], remarks=["a"], newest=5, requests=2, refused=frozenset("x"))
     other = Fetched(usage=[hour(2, stream="b")], streams=["s"], newest=7, requests=3)
-    both = joined(one, other)
+    both = merge_fetched(one, other)
     assert both.usage == [*one.usage, *other.usage]
     assert (both.newest, both.requests, both.streams, both.remarks) == (7, 5, ["s"], ["a"])
     assert both.refused == {"x"}
-    assert joined(Fetched(), Fetched()).newest is None
+    assert merge_fetched(Fetched(), Fetched()).newest is None
 
 
 def test_a_byte_order_mark_before_an_answer_is_passed_over() -> None:

@@ -1,4 +1,4 @@
-"""Turns: evenly spaced, in order, and none is lost."""
+"""StreamPoll: evenly spaced, in order, and none is lost."""
 
 import asyncio
 import math

@@ -630,7 +630,7 @@ def test_the_hour_that_has_just_begun_lists_what_was_born_with_it(world, clock):
     assert ("vod", "newborn") not in vendor.described(MIDNIGHT - HOUR, MIDNIGHT - 1)
 
 
-def test_what_is_described_grows_with_the_time_looked_back_over(world, clock):
+def test_what_is_described_grows_with_the_time_revisited_at_over(world, clock):
     """A stream that is idle now was used some hours ago, and its name is known from then."""
     vendor = Wowza(world, clock=clock, quirks=frozenset({"unused-left-out"}))
     lately = vendor.described(MIDNIGHT + 4 * HOUR + 1, NOW)

@@ -25,7 +25,7 @@ from tests.support.simulation import ACCOUNTS, DAY, HOUR, START, Simulation
 DAYS = 30
 STEP = DAY
 OUTAGE = range(9 * DAY, 13 * DAY)
-"""Seconds after the start in which no exporter runs: longer than a poll looks back."""
+"""Seconds after the start in which no exporter runs: longer than the window of a poll."""
 POWER_CUT = 20 * DAY
 SETTLING = {"millicast": 3 * HOUR, "dolby_media": DAY, "wowza": 4 * HOUR, "livepeer": 3 * HOUR}
 RECEIVER_DOWN = range(5 * DAY, 8 * DAY)

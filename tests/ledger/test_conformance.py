@@ -426,7 +426,7 @@ def test_accounts_of_one_name_at_two_vendors_are_two(ledger):
 
 
 def test_a_piece_of_a_gap_counts_as_late_only_what_had_been_asked_for_before(ledger, book):
-    """The daily look back is a gap, too, where it is filled after the current data."""
+    """The daily revisit is a gap, too, where it is filled after the current data."""
     old, missed = NOW - 40 * HOUR, NOW - 20 * HOUR
     ledger.record(book, Poll(feed="usage", at=NOW - 30 * HOUR, usage=(delivered(1, old, HOUR),)))
     gap = Window(old - HOUR, NOW - HOUR)

@@ -6,7 +6,7 @@ import pytest
 
 from exporter.ledger import Book, FeedState
 from exporter.model import DAY, HOUR, Ask, Resolution, Span, Step, Window
-from exporter.polling.planner import MAX_DAYS_SECONDS, backlog_seconds, gap_piece, questions
+from exporter.polling.planner import MAX_DAYS_SECONDS, backlog_seconds, next_gap_part, plan_asks
 from exporter.polling.streams import stream_names
 
 NOW = 1_704_067_200 + 40 * DAY + 60  # 2024-02-10 00:01
@@ -42,7 +42,7 @@ def state(**values):
 
 
 def ask(feed, known, *, streams=(), history=DAY):
-    return questions(
+    return plan_asks(
         feed, known, streams=streams, now=NOW, history_seconds=history, cadence_seconds=900
     )
 
@@ -98,8 +98,8 @@ def test_a_stream_that_was_left_is_asked_for_from_where_it_was_left():
     assert left - 4 * HOUR <= start <= left - 2 * HOUR
 
 
-def test_a_stream_that_was_not_asked_for_at_the_look_back_is_looked_back_at_in_its_turn():
-    """Data a day late is found, of streams, too, that are asked for in turns."""
+def test_a_stream_that_was_not_asked_for_at_the_revisit_is_revisited_when_it_is_due():
+    """Data a day late is found, also of streams that are asked for in rotation."""
     left = NOW - 5 * HOUR
     known = state(streams={"a": None, "b": left}, revisited_at=NOW - 4 * HOUR)
     found = windows(ask(STREAMS, known, streams=("a", "b")))
@@ -120,7 +120,7 @@ def test_the_look_back_comes_after_current_data_where_it_takes_further_requests(
 
 def test_what_came_before_the_first_good_listing_is_no_growth():
     """A listing that failed at the first poll left the feed without names."""
-    found = questions(
+    found = plan_asks(
         STREAMS,
         state(streams={"a": None}),
         streams=("a", "b"),
@@ -169,7 +169,7 @@ def test_a_feed_that_needs_streams_and_has_none_asks_for_nothing():
 def test_what_an_outage_lost_is_told_once_when_its_gap_is_filled():
     polled_at = NOW - 100 * DAY
     found = ask(FakeFeed(), state(polled_at=polled_at, revisited_at=polled_at))
-    assert found.lost is None, "the gap is asked for later, piece by piece"
+    assert found.lost is None, "the gap is asked for later, part by part"
     known = state(polled_at=polled_at, revisited_at=polled_at, resume=polled_at - DAY)
     assert ask(FakeFeed(), known).lost is None, "it would be told of twice"
 
@@ -217,27 +217,27 @@ def test_names_seen_before_an_outage_are_asked_for_once_more_after_it():
 
 def test_a_gap_is_filled_from_its_oldest_end():
     known = state(gaps=[Window(NOW - 60 - 9 * DAY, NOW - 60 - 2 * DAY)])
-    piece = gap_piece(FakeFeed(), known, now=NOW)
-    assert piece is not None
-    assert piece.window.start == known.gaps[0].start
-    assert [span.step for one in piece.asks for span in one.spans] == [Step.DAY]
+    part = next_gap_part(FakeFeed(), known, now=NOW)
+    assert part is not None
+    assert part.window.start == known.gaps[0].start
+    assert [span.step for one in part.asks for span in one.spans] == [Step.DAY]
     assert backlog_seconds(known) == 7 * DAY
 
 
 def test_what_of_a_gap_is_gone_is_said():
     known = state(gaps=[Window(NOW - 100 * DAY, NOW - 2 * DAY)])
-    piece = gap_piece(FakeFeed(), known, now=NOW)
-    assert piece is not None
-    assert piece.asks == ()
-    assert piece.lost
-    assert piece.window.start == NOW - 100 * DAY
+    part = next_gap_part(FakeFeed(), known, now=NOW)
+    assert part is not None
+    assert part.asks == ()
+    assert part.lost
+    assert part.window.start == NOW - 100 * DAY
 
 
 def test_what_no_stream_misses_is_not_lost():
     """A feed of streams that had none has lost nothing."""
     gap = Window(NOW - 100 * DAY, NOW - 2 * DAY)
-    nobody = gap_piece(STREAMS, state(gaps=[gap]), now=NOW)
-    somebody = gap_piece(STREAMS, state(gaps=[gap], streams={"a": None}), now=NOW)
+    nobody = next_gap_part(STREAMS, state(gaps=[gap]), now=NOW)
+    somebody = next_gap_part(STREAMS, state(gaps=[gap], streams={"a": None}), now=NOW)
     assert nobody is not None
     assert somebody is not None
     assert (nobody.lost, somebody.lost) == (False, True)
@@ -248,27 +248,27 @@ def test_a_stream_that_began_in_a_gap_is_not_asked_for_before_that():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
     began = {"old": gap.start, "new": gap.start + HOUR}
     known = state(gaps=[gap], streams=dict.fromkeys(began), streams_began=began)
-    piece = gap_piece(STREAMS, known, now=NOW)
-    assert piece is not None
-    assert [one.streams for one in piece.asks] == [("old",)]
+    part = next_gap_part(STREAMS, known, now=NOW)
+    assert part is not None
+    assert [one.streams for one in part.asks] == [("old",)]
 
 
 def test_a_gap_is_asked_for_the_streams_that_were_in_step_over_it():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
     streams = {"on": None, "left since": NOW - 900, "left before": gap.start, "new": None}
     known = state(gaps=[gap], streams=streams, streams_began={"on": 0, "new": gap.end})
-    piece = gap_piece(STREAMS, known, now=NOW)
-    assert piece is not None
-    assert [one.streams for one in piece.asks] == [("on", "left since")]
+    part = next_gap_part(STREAMS, known, now=NOW)
+    assert part is not None
+    assert [one.streams for one in part.asks] == [("on", "left since")]
 
 
 def test_a_gap_of_a_feed_without_streams_left_needs_no_asking():
     gap = Window(NOW - 60 - 5 * DAY, NOW - 60 - 3 * DAY)
-    piece = gap_piece(STREAMS, state(gaps=[gap]), now=NOW)
-    assert piece is not None
-    assert piece.asks == ()
+    part = next_gap_part(STREAMS, state(gaps=[gap]), now=NOW)
+    assert part is not None
+    assert part.asks == ()
 
 
 def test_without_gaps_there_is_nothing_to_fill():
-    assert gap_piece(FakeFeed(), state(), now=NOW) is None
-    assert gap_piece(FakeFeed(resolutions=()), state(gaps=[Window(0, 1)]), now=NOW) is None
+    assert next_gap_part(FakeFeed(), state(), now=NOW) is None
+    assert next_gap_part(FakeFeed(resolutions=()), state(gaps=[Window(0, 1)]), now=NOW) is None

@@ -9,7 +9,13 @@ from hypothesis import strategies as some
 
 from exporter.model import DAY, HOUR, Resolution, Span, Step, Window
 from exporter.polling.schedule import hold_seconds, next_tick, offset_seconds
-from exporter.polling.windows import REVISIT_SECONDS, counted_from, cover, next_piece, plan
+from exporter.polling.windows import (
+    REVISIT_SECONDS,
+    counted_from,
+    cover,
+    cover_gap_part,
+    plan_window,
+)
 
 HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
 DAYS = Resolution(Step.DAY, reach=90 * DAY, longest=90 * DAY)
@@ -216,7 +222,7 @@ class Cursor:
 
     def __init__(self, *, step, settling, cadence, history=DAY):
         self.step, self.settling, self.cadence, self.history = step, settling, cadence, history
-        self.short = False
+        self.reduction = False
         self.began: int | None = None
         self.polled_at = None
         self.revisited_at = None
@@ -224,7 +230,7 @@ class Cursor:
         self.last = None
 
     def poll(self, now, resume=None):
-        found = plan(
+        found = plan_window(
             self.step,
             settling=self.settling,
             began=self.began,
@@ -234,7 +240,7 @@ class Cursor:
             now=now,
             history=self.history,
             cadence=self.cadence,
-            short=self.short,
+            reduction=self.reduction,
         )
         for window in (found.gap, found.window):
             if window is not None:
@@ -271,10 +277,10 @@ shapes = some.sampled_from(
         min_size=3,
         max_size=25,
     ),
-    short=some.integers(0, 2**25 - 1),
+    reduction=some.integers(0, 2**25 - 1),
 )
 def test_every_bucket_is_asked_for_after_it_closed_and_until_it_settled(
-    shape, start, cadence, pauses, short
+    shape, start, cadence, pauses, reduction
 ):
     """At any cadence, over any outage, when the clock is set back, and of a slow vendor."""
     step, settling = shape
@@ -283,13 +289,13 @@ def test_every_bucket_is_asked_for_after_it_closed_and_until_it_settled(
     now = newest = start
     seen: list[int] = [start]
     for number, pause in enumerate(pauses):
-        cursor.short = bool(short >> number & 1)
+        cursor.reduction = bool(reduction >> number & 1)
         now = now + pause if pause < 0 else now + cadence + pause
         newest = max(newest, now)
         found = cursor.poll(now)
         seen.append(now)
         assert found.window.end == step.ceil(now + 1)
-        if cursor.short:
+        if cursor.reduction:
             assert found.window.start >= step.floor(now - settling)
         bucket = step.floor(start)
         while bucket < step.floor(now):
@@ -355,41 +361,41 @@ def test_the_first_poll_reaches_back_by_the_history(history):
     assert found.gap is None
 
 
-@pytest.mark.parametrize(("short", "days"), [(0, 16), (1, 4), (2, 1)])
+@pytest.mark.parametrize(("reduction", "days"), [(0, 16), (1, 4), (2, 1)])
 def test_a_first_poll_that_did_not_fit_begins_with_less_history_and_leaves_none_for_later(
-    short, days
+    reduction, days
 ):
     """What comes with it is where counting begins; what came later would be growth."""
     now = at("2024-03-01T00:20")
     cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=16 * DAY)
-    cursor.short = short
+    cursor.reduction = reduction
     found = cursor.poll(now)
     assert found.window.start == Step.HOUR.floor(now - days * DAY)
     assert found.gap is None
 
 
 @pytest.mark.parametrize("outage", [9 * HOUR, 30 * HOUR, 47 * HOUR])
-def test_a_look_back_that_an_outage_put_off_reaches_back_further(outage):
+def test_a_revisit_that_an_outage_delayed_asks_for_more(outage):
     """Each bucket is asked for once more when it is at least a day old."""
     start = at("2024-02-28T00:01")
     cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900)
-    looked_back = 0
-    for number in range(1 + 2 * 96 - 4):  # an hour before the next look back is due
-        looked_back = (
-            start + number * 900 if cursor.poll(start + number * 900).revisit else looked_back
+    revisited_at = 0
+    for number in range(1 + 2 * 96 - 4):  # an hour before the next revisit is due
+        revisited_at = (
+            start + number * 900 if cursor.poll(start + number * 900).revisit else revisited_at
         )
     now = start + 2 * DAY - HOUR + outage
     found = cursor.poll(now)
     assert found.revisit
     assert found.gap is None
-    assert found.window.start == Step.HOUR.floor(looked_back - DAY)
+    assert found.window.start == Step.HOUR.floor(revisited_at - DAY)
 
 
-def test_of_a_slow_vendor_the_daily_look_back_is_left_for_afterwards():
+def test_of_a_slow_vendor_the_daily_revisit_is_left_for_afterwards():
     start = at("2024-03-01T00:20")
     cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=10 * DAY)
     cursor.poll(start)
-    cursor.short = True
+    cursor.reduction = True
     now = start + DAY
     cursor.poll(now - 900)
     found = cursor.poll(now)
@@ -458,9 +464,9 @@ def test_when_the_clock_is_set_back_polls_go_on_and_later_outages_are_seen(back)
     pace=some.integers(0, 3 * HOUR),
     most=some.sampled_from([None, 0, 5 * HOUR, 5 * DAY]),
 )
-# Years hour by hour: were each piece to look at all that is left, this would never end.
+# Years hour by hour: if each part computed all that is left, this would never end.
 @example(vendor=ENDLESS, now=1_700_000_000, back=1800 * DAY, length=1800 * DAY, pace=0, most=0)
-def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(
+def test_a_gap_is_filled_part_by_part_without_leaving_any_out(
     vendor, now, back, length, pace, most
 ):
     step = vendor[0].step
@@ -472,29 +478,29 @@ def test_a_gap_is_filled_piece_by_piece_without_leaving_any_out(
     for _ in range(100_000):
         if gap is None:
             break
-        piece = next_piece(gap, vendor, now=now, most=most)
-        if piece.lost is not None:
-            assert not piece.spans
-            assert piece.lost.start == gap.start
+        part = cover_gap_part(gap, vendor, now=now, max_seconds=most)
+        if part.lost is not None:
+            assert not part.spans
+            assert part.lost.start == gap.start
             assert all(
                 resolution.reach is not None
-                and piece.lost.end <= resolution.step.ceil(now - resolution.reach)
+                and part.lost.end <= resolution.step.ceil(now - resolution.reach)
                 for resolution in vendor[-1:]
             )
-            until = piece.lost.end
+            until = part.lost.end
         else:
-            assert piece.spans
-            assert piece.spans[0].window.start <= gap.start
-            pieces = covered(piece.spans)
+            assert part.spans
+            assert part.spans[0].window.start <= gap.start
+            pieces = covered(part.spans)
             assert all(one[1] == two[0] for one, two in pairwise(pieces))
             until = pieces[-1][1]
             if most is not None:
-                width = piece.spans[0].step
-                assert until - piece.spans[0].window.start <= most or until == width.after(
-                    piece.spans[0].window.start
+                width = part.spans[0].step
+                assert until - part.spans[0].window.start <= most or until == width.after(
+                    part.spans[0].window.start
                 )
             done += pieces
-        assert until > gap.start, "every piece is progress"
+        assert until > gap.start, "every part is progress"
         gap = Window(until, gap.end) if until < gap.end else None
         now += pace
     assert gap is None

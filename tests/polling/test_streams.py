@@ -1,4 +1,4 @@
-"""Requests follow what lives: which streams a poll asks for, and which it need not ask for."""
+"""Requests follow live streams: which streams a poll asks for, and which it need not ask for."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from exporter.ledger import Book, FeedState
 from exporter.model import HOUR, Usage, measures
-from exporter.polling.streams import divided, proven_from
+from exporter.polling.streams import select_streams, sums_match_from
 
 NOW = 1_775_000_000
 CADENCE = 900
@@ -29,9 +29,15 @@ def polled(names, **values):
     return FeedState(1, "streams", polled_at=NOW - CADENCE, streams=dict.fromkeys(names), **values)
 
 
-def streams(names, state, known, *, now=NOW, short=0):
-    return divided(
-        names, state, known, now=now, settling=SETTLING, cadence_seconds=CADENCE, short=short
+def streams(names, state, known, *, now=NOW, reduction=0):
+    return select_streams(
+        names,
+        state,
+        known,
+        now=now,
+        settling=SETTLING,
+        cadence_seconds=CADENCE,
+        reduction=reduction,
     )
 
 
@@ -64,8 +70,8 @@ def test_a_listing_that_fails_for_days_leaves_those_live_that_it_showed_last():
 
 
 @pytest.mark.parametrize("skipped", [set(), {3}, {2, 3, 4, 5, 6}])
-def test_every_idle_stream_has_its_turn_within_an_hour_of_polls(skipped):
-    """A poll that did not take place puts its turns off to the next one."""
+def test_every_idle_stream_is_asked_for_within_an_hour_of_polls(skipped):
+    """The streams due in a poll that did not take place are due in the next one."""
     state = polled(NAMES)
     asked_at = dict.fromkeys(NAMES, NOW - CADENCE)
     counts = []
@@ -91,21 +97,21 @@ def test_every_idle_stream_has_its_turn_within_an_hour_of_polls(skipped):
 
 
 def test_a_cadence_of_an_hour_or_more_asks_for_all():
-    found = divided(
+    found = select_streams(
         NAMES, polled(NAMES), book({}), now=NOW, settling=SETTLING, cadence_seconds=2 * HOUR
     )
     assert found.due == len(NAMES)
 
 
-@pytest.mark.parametrize("short", [1, 2, 3])
-def test_a_shorter_poll_takes_all_names_in_turn(short):
+@pytest.mark.parametrize("reduction", [1, 2, 3])
+def test_a_reduced_poll_takes_all_names_in_rotation(reduction):
     """What a vendor's quota does not allow at once is asked for later, the oldest first."""
     known = book(dict.fromkeys(NAMES[:600], NOW))
     state = polled(NAMES)
     state.streams[NAMES[7]] = NOW - 2 * HOUR
-    found = streams(NAMES, state, known, short=short)
+    found = streams(NAMES, state, known, reduction=reduction)
     assert found.live == ()
-    assert found.due == ceil(len(NAMES) / 4**short)
+    assert found.due == ceil(len(NAMES) / 4**reduction)
     assert found.idle[0] == NAMES[7]
     assert sorted(found.idle) == sorted(NAMES)
 
@@ -118,7 +124,7 @@ def hours(measure, labels, **amounts):
 
 def prove(totals, known, asked=()):
     end = NOW + 4 * HOUR
-    return (proven_from(PAIRS, totals, known, asked, start=NOW, end=end) - NOW) // HOUR
+    return (sums_match_from(PAIRS, totals, known, asked, start=NOW, end=end) - NOW) // HOUR
 
 
 TOTALS = hours(measures.DELIVERED_BYTES, ("live",), h0=30, h1=40, h2=50, h3=60)

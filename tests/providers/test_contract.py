@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from exporter import providers
-from exporter.client.fetch import LASTING
+from exporter.client.fetch import FEED_MAY_HANDLE
 from exporter.emulators import http
 from exporter.emulators.app import Emulators
 from exporter.emulators.mutations import MUTATIONS
@@ -206,7 +206,7 @@ def test_a_feeds_measures_are_in_the_catalogue(name: str, feed_name: str) -> Non
 
 @each_feed
 def test_a_feeds_steps_and_settling_fit_the_schedule(name: str, feed_name: str) -> None:
-    """The first resolution is the finest and has the daily look back to itself; buckets settle
+    """The first resolution is the finest and is used alone for the daily revisit; buckets settle
     within it; feeds of levels have neither.
     """
     feed, _ = feed_of(name, feed_name)
@@ -313,7 +313,7 @@ def test_a_refusal_leads_to_other_requests_and_to_an_end(
     name: str, feed_name: str, error: type[InvalidRequestError]
 ) -> None:
     """Of what is asked instead, nothing was asked before, and it gets less each time."""
-    assert error in LASTING
+    assert error in FEED_MAY_HANDLE
     feed, _ = feed_of(name, feed_name)
     waiting = list(feed.requests(ask_of(feed)))
     asked = {request.identity for request in waiting}

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from exporter import providers
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.exposition import AccountPage, Format
 from exporter.ledger import Ledger, Poll
 from exporter.model import Ask, Request, Span, Step, Window
@@ -65,7 +65,7 @@ def exposition(case: Path, tmp_path: Path) -> tuple[list[str], Vendor, dict[str,
     )
     vendor = Vendor(case, description)
     ask = Ask(now, spans, tuple(description.get("streams") or ()))
-    fetched = asyncio.run(Round(vendor.get).fetch(feed, [ask]))
+    fetched = asyncio.run(PollFetcher(vendor.get).fetch(feed, [ask]))
     ledger = Ledger.open(tmp_path / "usage.db", clock=lambda: float(now), hold_seconds=120)
     try:
         book = ledger.book(provider.name, "golden", feeds=[feed.name], stream_limit=100)

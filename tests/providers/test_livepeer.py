@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.client.parse import read_answer
 from exporter.model import (
     DAY,
@@ -578,7 +578,7 @@ class TestUsage:
             return b'{"rows": 3}'
 
         with pytest.raises(SchemaError, match="documented"):
-            await Round(get).fetch(USAGE, [ASK])
+            await PollFetcher(get).fetch(USAGE, [ASK])
         assert len(asked) == 1
 
     @pytest.mark.parametrize(
@@ -631,7 +631,7 @@ class TestUsage:
             return json.dumps({"UserID": "u1", "DeliveryUsageMins": minutes}).encode()
 
         ask = Ask(now=NOW, spans=(Span(day, Step.HOUR),))
-        fetched = await Round(get).fetch(USAGE, [ask])
+        fetched = await PollFetcher(get).fetch(USAGE, [ask])
         assert len(fetched.usage) == 24
         assert sum(row.amount for row in fetched.usage) == 86_400 * measures.MILLISECONDS
         assert fetched.newest == day.end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.model import HOUR, Ask, Feed, Request, Span, Step, Window
 from exporter.model.errors import InvalidRequestError, SchemaError
 from exporter.providers.livepeer import PROVIDER
@@ -46,7 +46,7 @@ async def test_no_answer_to_a_question_about_usage_is_not_asked_for_hour_by_hour
         return b'{"rows": 3}'
 
     with pytest.raises(SchemaError, match="none of the documented keys"):
-        await Round(get).fetch(USAGE, [ASK])
+        await PollFetcher(get).fetch(USAGE, [ASK])
     assert len(asked) == 1
 
 
@@ -57,7 +57,7 @@ async def test_equal_hours_that_are_told_as_one_object_each_all_count() -> None:
         return b'{"UserID": "u", "DeliveryUsageMins": 60, "TotalUsageMins": 60}'
 
     span = Span(Window(START, START + 24 * HOUR), Step.HOUR)
-    fetched = await Round(get).fetch(USAGE, [Ask(START + 24 * HOUR, (span,))])
+    fetched = await PollFetcher(get).fetch(USAGE, [Ask(START + 24 * HOUR, (span,))])
     by_measure: dict[str, int] = {}
     for row in fetched.usage:
         by_measure[row.measure.name] = by_measure.get(row.measure.name, 0) + row.amount

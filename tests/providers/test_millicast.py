@@ -7,9 +7,20 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.client.parse import read_answer
-from exporter.model import DAY, HOUR, Ask, BearerToken, Parts, Request, Span, Step, Window, measures
+from exporter.model import (
+    DAY,
+    HOUR,
+    Ask,
+    BearerToken,
+    Request,
+    Span,
+    Step,
+    StreamBreakdown,
+    Window,
+    measures,
+)
 from exporter.model.errors import InvalidRequestError, NotFoundError, SchemaError, ServerError
 from exporter.providers.millicast import PROVIDER
 from exporter.providers.millicast.names import reportable
@@ -398,11 +409,11 @@ def test_components_are_promised_only_when_they_are_told():
 @pytest.mark.parametrize("components", [False, True])
 def test_what_streams_add_up_to_is_the_accounts(components):
     """By what the pairs say, idle streams need not be asked for."""
-    assert feed("streams", stream_components=components).parts == (
+    assert feed("streams", stream_components=components).measure_pairs == (
         (measures.RECEIVED_BYTES, measures.STREAM_RECEIVED_BYTES),
         (measures.DELIVERED_BYTES, measures.STREAM_DELIVERED_BYTES),
     )
-    assert feed("stream_countries").parts == (
+    assert feed("stream_countries").measure_pairs == (
         (measures.COUNTRY_RECEIVED_BYTES, measures.STREAM_COUNTRY_RECEIVED_BYTES),
         (measures.COUNTRY_DELIVERED_BYTES, measures.STREAM_COUNTRY_DELIVERED_BYTES),
         (measures.COUNTRY_VIEWING_SECONDS, measures.STREAM_COUNTRY_VIEWING_SECONDS),
@@ -413,7 +424,7 @@ def test_what_streams_add_up_to_is_the_accounts(components):
 
 @pytest.mark.parametrize("name", PROVIDER.feed_names)
 def test_only_a_breakdown_by_stream_has_parts(name):
-    assert isinstance(feed(name), Parts) == feed(name).needs_streams
+    assert isinstance(feed(name), StreamBreakdown) == feed(name).needs_streams
 
 
 def test_at_most_ten_names_are_asked_for_at_once_and_each_name_once():
@@ -661,7 +672,7 @@ def fetched(polled, get):
     async def answered(request, _feed):
         return get(request)
 
-    return asyncio.run(Round(answered).fetch(polled, [ask()]))
+    return asyncio.run(PollFetcher(answered).fetch(polled, [ask()]))
 
 
 def levels(*pages, **options):

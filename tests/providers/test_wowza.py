@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from exporter.client.fetch import Round
+from exporter.client.fetch import PollFetcher
 from exporter.model import DAY, HOUR, Ask, BearerToken, Span, Step, Window
 from exporter.model.errors import ForbiddenError, NotFoundError, SchemaError
 from exporter.providers.wowza import PROVIDER, VERSIONS
@@ -55,7 +55,7 @@ def poll(name, bodies, *, asked=ASK, **options):
         path = request.path.removeprefix("/api/v1.11")
         return json.dumps(bodies[f"{path}?{page}" if page else path]).encode()
 
-    return asyncio.run(Round(get).fetch(feed(name, **options), [asked]))
+    return asyncio.run(PollFetcher(get).fetch(feed(name, **options), [asked]))
 
 
 def paths(polled, asked=ASK):
@@ -337,7 +337,7 @@ def test_the_name_of_a_stream_is_that_of_the_newest_hour_that_lists_it():
 
     for order in (spans, spans[::-1]):
         asked = Ask(START + 3 * HOUR, tuple(order))
-        found = asyncio.run(Round(get).fetch(feed("vod_streams"), [asked]))
+        found = asyncio.run(PollFetcher(get).fetch(feed("vod_streams"), [asked]))
         assert [level.labels for level in found.levels] == [("vod", "a", "second", "false")]
 
 

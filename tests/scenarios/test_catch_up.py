@@ -175,7 +175,7 @@ async def test_jobs_that_outlast_an_outage_by_days_are_counted_when_they_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that began in an outage and still runs after it is watched until it ends, though it
-    began longer ago than any poll looks back.
+    began before the window of any later poll.
     """
     ordinary = jobs.job
 
@@ -275,7 +275,7 @@ async def test_current_data_comes_first_and_a_restart_goes_on_where_it_was(
 async def test_nothing_from_before_the_first_window_is_ever_counted(
     provider: str, tmp_path: Path
 ) -> None:
-    """With an hour of history counting begins there, whatever later looks back reach: the daily
+    """With an hour of history counting begins there, whatever later revisits reach: the daily
     48 hours, or whole days and months after an outage.
     """
     simulation = simulate(tmp_path, provider, polling={"history": "1h"})

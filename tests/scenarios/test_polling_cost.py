@@ -88,7 +88,7 @@ UNPAGED = [
 async def test_a_days_requests_are_as_many_as_computed(
     provider: str, feeds: list[str], tmp_path: Path
 ) -> None:
-    """Every poll of a day makes as many requests as computed, and the day, with its look back,
+    """Every poll of a day makes as many requests as computed, and the day, with its revisit,
     as many in all.
     """
     cadence = 2 * HOUR
@@ -106,7 +106,7 @@ async def test_a_days_requests_are_as_many_as_computed(
     simulation.now = simulation.now // cadence * cadence + offset
     polls: list[int] = []
     async with simulation.running():
-        assert await simulation.poll()  # the first one: history, and the look back at 48 hours
+        assert await simulation.poll()  # the first one: history, and the revisit of 48 hours
         simulation.now += cadence
         for _ in range(DAY // cadence):
             simulation.emulators.log.clear()
@@ -114,7 +114,7 @@ async def test_a_days_requests_are_as_many_as_computed(
             polls.append(len(asked(simulation)))
             simulation.now += cadence
     expected = computed(simulation, provider, 12, cadence)
-    # The last of them is the day's look back.
+    # The last of them is the day's revisit.
     assert max(polls[:-1]) == expected.per_poll
     assert sum(polls) == expected.per_day
 

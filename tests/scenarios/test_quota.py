@@ -9,8 +9,8 @@ import pytest
 
 from exporter.model import Request
 from exporter.model.errors import RateLimitedError
-from exporter.polling.allowance import Allowance
 from exporter.polling.collector import Collector
+from exporter.polling.request_budget import RequestBudget
 from tests.scenarios.test_slow_vendors import as_if_it_were_fast, backlog, simulate
 from tests.support.simulation import ACCOUNTS, DAY, HOUR, Simulation
 
@@ -67,7 +67,7 @@ def newest(simulation: Simulation) -> float:
 async def test_a_quota_smaller_than_the_look_back_loses_nothing(
     allowed: int, most_failures: int, tmp_path: Path
 ) -> None:
-    """The look back over two days takes 98 requests; with ten allowed, not even what is not yet
+    """The revisit of two days takes 98 requests; with ten allowed, not even what is not yet
     settled fits into one poll. Two days of polls, an outage among them, come to the same as
     without a quota, and data is never old.
     """
@@ -115,24 +115,24 @@ async def test_a_first_poll_beyond_the_quota_begins_with_less_history(
         assert simulation.usage("wowza")
 
 
-def test_an_allowance_is_halved_when_refused_and_grows_again() -> None:
+def test_a_request_budget_is_halved_when_refused_and_grows_again() -> None:
     spent = 0
 
     def used() -> int:
         return spent
 
-    allowance = Allowance()
+    budget = RequestBudget()
 
     def poll(*, refused_at: int | None, limited: bool = False, most: int = 200) -> int:
         nonlocal spent
         before = spent
-        allowance.begin(used, limited=limited)
-        while allowance.left() and spent - before < most:
+        budget.begin(used, rate_limited=limited)
+        while budget.left() and spent - before < most:
             if spent - before == refused_at:
-                allowance.refused()
+                budget.refused()
                 break
             spent += 1
-        allowance.end(done=False)
+        budget.end(done=False)
         return spent - before
 
     assert poll(refused_at=None) == 200, "no limit before the first refusal"
@@ -142,6 +142,6 @@ def test_an_allowance_is_halved_when_refused_and_grows_again() -> None:
     assert poll(refused_at=None, limited=True) == 23
     assert poll(refused_at=None, limited=True, most=0) == 0
     assert 1 <= poll(refused_at=None, limited=True) <= 15
-    allowance.begin(used, limited=False)
-    allowance.end(done=True)
+    budget.begin(used, rate_limited=False)
+    budget.end(done=True)
     assert poll(refused_at=None) == 200, "no limit once nothing is left to be filled in"

@@ -94,7 +94,7 @@ FEEDS = {
 async def test_counters_are_exact_while_streams_fall_silent_and_wake(
     feeds: list[str], tmp_path: Path
 ) -> None:
-    """Over more than a day, with the look back in it, at every sixth poll."""
+    """Over more than a day, with the revisit in it, at every sixth poll."""
     simulation = simulate(tmp_path, feeds)
     first = int(simulation.now)
     async with simulation.running():

@@ -93,7 +93,7 @@ async def as_if_it_were_fast(folder: Path, history: int, *instants: float) -> di
 async def test_a_look_back_that_takes_too_long_does_not_keep_a_feed_from_being_polled(
     tmp_path: Path,
 ) -> None:
-    """A day's outage and the look back over two are more than a slow vendor answers in one poll:
+    """A day's outage and the revisit of two are more than a slow vendor answers in one poll:
     the current data comes first, the rest in pieces, and all is counted exactly. No poll fails.
     """
     simulation = simulate(tmp_path / "slow", 2 * HOUR)
@@ -143,8 +143,10 @@ async def test_pieces_that_take_too_long_become_shorter_until_one_fits(tmp_path:
         assert len(outcomes) > 1, "or this vendor is not slow"
         assert all(outcomes)
         progress = vendor.collector.feeds[0].progress
-        assert progress.most_seconds is None, "nothing is left: the next gap is a matter of its own"
-        assert not progress.short
+        assert progress.max_part_seconds is None, (
+            "nothing is left: the next gap is a matter of its own"
+        )
+        assert not progress.reduction
         await simulation.settle()
         shown = simulation.usage("wowza")
         lost = simulation.value(
@@ -167,4 +169,4 @@ async def test_a_vendor_that_does_not_answer_at_all_is_not_a_slow_one(tmp_path: 
         assert not await simulation.poll()
         assert simulation.exporter is not None
         ((feed,),) = (one.feeds for one in simulation.exporter.collectors)
-        assert not feed.progress.short
+        assert not feed.progress.reduction

@@ -19,8 +19,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (provider, name)
         )""",
         # `began`: the start of the first window ever asked for; what came before is not counted.
-        # `polled_at` is the cursor: the newest successful poll. `revisited_at`: when the long
-        # look back was last taken. `resume`: the earliest instant to ask for again. `coarse_until`:
+        # `polled_at` is the cursor: the newest successful poll. `revisited_at`: the last daily
+        # revisit. `resume`: the earliest instant to ask for again. `coarse_until`:
         # up to where buckets of more than one width may lie over each other. `folded_until`:
         # buckets before it are compacted, part of the truth for good.
         """CREATE TABLE feed (

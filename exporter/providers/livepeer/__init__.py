@@ -1,6 +1,6 @@
 """Livepeer Studio: viewers, views, and billed time.
 
-The vendor's server is open source; what is said here about its answers is read from it.
+The vendor's server is open source; statements here about its answers are taken from its code.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FEEDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Livepeer:
-    """The vendor; an API key that is not restricted to CORS use is all it takes."""
+    """The vendor. The credential is an API key that is not restricted to CORS use."""
 
     name: str = "livepeer"
     url: str = "https://livepeer.studio/api"
@@ -47,14 +47,14 @@ class Livepeer:
         return tuple(_FEEDS[name](options) for name in names)
 
     def classify(self, status: int, body: bytes) -> str | None:
-        """A question that is too large for the vendor is a 500, told from a failure by its text.
+        """The vendor answers a request for too much data with a 500, recognized by its text.
 
-        That is more than 10,000 rows, or too many bytes to scan.
+        Too much is more than 10,000 rows, or too many bytes to scan.
         """
         return InvalidRequestError.reason if status == 500 and _TOO_MUCH in body else None
 
     def retries(self, status: int) -> int | None:
-        """A 500 is often the question's fault: worth one more try, not more."""
+        """One retry after a 500: it is often caused by the request itself, and would come again."""
         return 1 if status == 500 else None
 
 

@@ -1,7 +1,7 @@
-"""How hours are asked for, and what the feeds have in common.
+"""The requests for hourly data, and the base class of the feeds.
 
-Windows are asked for by whole hours, which the vendor stores anyway, so that polls within an
-hour send the same address and its five-minute cache is of use.
+Windows are whole hours, which is also how the vendor stores data. So all polls within an hour
+request the same URL, and the vendor's five-minute cache can answer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MINUTE: Final = 60 * measures.MILLISECONDS
 
 
 def hourly(path: str, span: Span, *params: tuple[str, str], subject: str = "") -> Request:
-    """Ask `path` for the hours of `span`; `from` belongs to the window, `to` does not."""
+    """The request to `path` for the hours of `span`; `from` is inclusive, `to` is exclusive."""
     window = span.window
     return Request(
         path,
@@ -49,7 +49,7 @@ def hourly(path: str, span: Span, *params: tuple[str, str], subject: str = "") -
 
 
 def halves(request: Request) -> tuple[Request, ...]:
-    """`request` for the first and the second half of its hours; () for a single hour."""
+    """Two requests in place of `request`, one for each half of its hours; () for a single hour."""
     span = request.span
     assert span is not None  # noqa: S101 - only requests with a window are split
     window = span.window
@@ -65,7 +65,7 @@ def halves(request: Request) -> tuple[Request, ...]:
 
 
 def hour_of(milliseconds: int | float, request: Request, *, path: str) -> int | None:
-    """The start of the hour that a row is about; None when it was not asked for."""
+    """The start of the row's hour; None when it lies outside the request's window."""
     start = Step.HOUR.floor(values.instant(milliseconds, path=path))
     span = request.span
     assert span is not None  # noqa: S101 - only requests with a window have such rows
@@ -73,7 +73,7 @@ def hour_of(milliseconds: int | float, request: Request, *, path: str) -> int | 
 
 
 class LivepeerFeed(ABC):
-    """What the feeds have in common; a feed of hours unless it says otherwise."""
+    """The base class of the feeds; its defaults are for a feed with hourly buckets."""
 
     name: ClassVar[str]
     measures: tuple[Measure, ...]
@@ -88,7 +88,7 @@ class LivepeerFeed(ABC):
         self._options = options
 
     def _ids(self, *keys: str) -> tuple[str, ...]:
-        """The ids that these options name, in their order and each once."""
+        """The ids in these options, in their order and each once."""
         found: dict[str, None] = {}
         for key in keys:
             ids = self._options[key]
@@ -105,9 +105,9 @@ class LivepeerFeed(ABC):
         """See `Feed`."""
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """What to ask instead: half as many hours, where that is the remedy; an hour stands.
+        """Halve the window of a request for too much data; for a single hour the error is raised.
 
-        Nothing for an asset, stream or playback id that is gone: it says nothing about the others.
+        A request about an asset, stream or playback id that no longer exists is skipped.
         """
         if isinstance(error, NotFoundError) and request.subjects:
             return ()

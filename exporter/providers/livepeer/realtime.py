@@ -1,4 +1,4 @@
-"""The feed of viewers now."""
+"""The feed of current viewers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from exporter.providers.livepeer.wire import Now
 
 _PATH: Final = "/data/views/now"
 _MOST_ROWS: Final = 1001
-"""Where the vendor cuts a realtime answer off without a word."""
+"""The vendor truncates a realtime answer to this many rows, without saying so."""
 
 _DECODER: Final = msgspec.json.Decoder(list[Now] | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Breakdown:
-    """One way to break realtime viewers down: the vendor's key and the metric it becomes."""
+    """A breakdown of current viewers: the vendor's key and the metric for it."""
 
     key: str
     measure: Measure
@@ -57,7 +57,7 @@ _BREAKDOWNS: Final = {
 
 
 class Realtime(LivepeerFeed):
-    """Viewers now: in all, and broken down three ways."""
+    """Current viewers: in total, and in three breakdowns."""
 
     name = "realtime"
     measures = (
@@ -96,7 +96,7 @@ class Realtime(LivepeerFeed):
 
     @staticmethod
     def _parts(rows: list[Now], breakdown: _Breakdown) -> list[Level]:
-        """One level for each row; sessions of rows with equal labels are disjoint and add up."""
+        """One level for each row. Rows with equal labels have disjoint sessions and are summed."""
         levels: list[Level] = []
         for index, row in enumerate(rows):
             subject = breakdown.subject(row)

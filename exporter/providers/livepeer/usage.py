@@ -1,4 +1,4 @@
-"""The feed of what is billed."""
+"""The feed of billed usage."""
 
 from __future__ import annotations
 
@@ -59,14 +59,16 @@ class BilledUsage(LivepeerFeed):
             elif listed:
                 raise SchemaError(f"{path}: no 'TimeInterval' in an answer by the hour")
             elif parts := halves(request):
-                return Answer(follow=parts)  # one sum over the window: down to single hours
+                return Answer(
+                    follow=parts
+                )  # one sum of the whole window: halve down to single hours
             else:
                 start = span.window.start
             if start is None:
                 continue
             for measure, value, key in (
                 (measures.USAGE_DELIVERED_SECONDS, row.delivery_usage_mins, "DeliveryUsageMins"),
-                # The vendor's total is of transcoding alone.
+                # Despite its name, this field has only transcoding.
                 (measures.TRANSCODED_SECONDS, row.total_usage_mins, "TotalUsageMins"),
             ):
                 if value is not None and value is not UNSET:
@@ -113,9 +115,9 @@ class BilledUsage(LivepeerFeed):
 
     @staticmethod
     def _stored(by_hour: Mapping[int, int], span: Span, ask: Ask) -> list[Level]:
-        """What the newest complete hour says is in storage: a mean, so hours are never added up.
+        """The stored time of the newest complete hour. It is a mean, so hours are not summed.
 
-        Only the answer that reaches up to now has that hour.
+        Only the answer to the newest window has that hour.
         """
         current = Step.HOUR.floor(ask.now)
         complete = [hour for hour in by_hour if hour < current]

@@ -1,7 +1,7 @@
-"""The feeds of views: of all, of single assets and streams, and since ever.
+"""The feeds of views: of the account, of single assets and streams, and over all time.
 
-An empty list means no data, never nobody: the vendor can switch its viewership off and answers
-`[]` from then on.
+An empty list means that there is no data, not that there were no viewers: when the vendor switches
+viewership off, it answers `[]`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _TOTAL_DECODER: Final = msgspec.json.Decoder(Total)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Breakdown:
-    """One way to break views down: the vendor's key and the metrics they become."""
+    """A breakdown of views: the vendor's key and the metrics for it."""
 
     key: str
     views: Measure
@@ -55,7 +55,7 @@ class _Breakdown:
     label: Callable[[str | None], str] = values.label
 
     def read(self, rows: list[Views], request: Request) -> list[Usage]:
-        """The usage of `rows`; those with equal labels add up."""
+        """The usage of `rows`; rows with equal labels are summed later."""
         usage: list[Usage] = []
         for index, row in enumerate(rows):
             path = f"$[{index}]"
@@ -90,7 +90,7 @@ _BREAKDOWNS: Final = {one.key: one for one in (_BY_PLAYBACK_ID, _BY_COUNTRY, _BY
 
 
 class Viewership(LivepeerFeed):
-    """Views and their quality by the hour: in all, by playback id, by country, and by browser."""
+    """Hourly views and their quality: in total, by playback id, by country, and by browser."""
 
     name = "viewership"
 
@@ -119,7 +119,7 @@ class Viewership(LivepeerFeed):
         key = dict(request.params).get(BREAKDOWN)
         if key is not None:
             usage = _BREAKDOWNS[key].read(rows, request)
-            return Answer(usage=usage, remarks=_hollow(rows, request))
+            return Answer(usage=usage, remarks=_empty_list_remarks(rows, request))
         newest_complete = Step.HOUR.floor(ask.now) - HOUR
         usage = []
         levels: list[Level] = []
@@ -141,11 +141,11 @@ class Viewership(LivepeerFeed):
             quality = self._quality(row, path)
             if start == newest_complete:
                 levels += quality
-        return Answer(usage=usage, levels=levels, remarks=_hollow(rows, request))
+        return Answer(usage=usage, levels=levels, remarks=_empty_list_remarks(rows, request))
 
     @staticmethod
     def _quality(row: Views, path: str) -> list[Level]:
-        """Means over the row's hour; null where the vendor saw too little to tell."""
+        """Means over the row's hour; null where the vendor has too little data."""
         found = (
             (measures.TIME_TO_FIRST_FRAME, row.ttff_ms, "ttffMs", 1000),
             (measures.REBUFFER_RATIO, row.rebuffer_ratio, "rebufferRatio", 1),
@@ -172,9 +172,9 @@ def _viewed(
     *,
     labels: tuple[str, ...],
 ) -> list[Usage]:
-    """The views of `row` and how long they lasted, as far as the vendor knows.
+    """The views and the viewing time of `row`, without fields that are null.
 
-    Nothing where its hour was not asked for.
+    Empty when the row's hour lies outside the request's window.
     """
     start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
     if start is None:
@@ -189,8 +189,8 @@ def _viewed(
     return usage
 
 
-def _hollow(rows: list[Views], request: Request) -> tuple[str, ...]:
-    """What to say of an empty list: it may be all that the vendor will ever answer."""
+def _empty_list_remarks(rows: list[Views], request: Request) -> tuple[str, ...]:
+    """The remark about an empty list, which may mean that viewership is switched off."""
     if rows:
         return ()
     return (
@@ -200,7 +200,7 @@ def _hollow(rows: list[Views], request: Request) -> tuple[str, ...]:
 
 
 class Creators(LivepeerFeed):
-    """Views of the assets and live streams that the account's settings name."""
+    """Views of the assets and live streams in the account's options."""
 
     name = "creators"
     measures = (measures.STREAM_VIEWS, measures.STREAM_VIEWING_SECONDS)
@@ -226,11 +226,11 @@ class Creators(LivepeerFeed):
             for index, row in enumerate(rows)
             for found in _viewed(row, request, f"$[{index}]", *self.measures, labels=labels)
         ]
-        return Answer(usage=usage, remarks=_hollow(rows, request))
+        return Answer(usage=usage, remarks=_empty_list_remarks(rows, request))
 
 
 class PublicTotals(LivepeerFeed):
-    """Views since ever of the playback ids that the account's settings name."""
+    """Views over all time of the playback ids in the account's options."""
 
     name = "public_totals"
     measures = (measures.LIFETIME_VIEWS, measures.LIFETIME_VIEWING_SECONDS)

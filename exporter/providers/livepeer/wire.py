@@ -1,8 +1,8 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
-"""What Livepeer Studio sends, as far as it is read.
+"""The parts of Livepeer Studio's answers that are read.
 
-A key that is absent was not asked for, null means unknown. A list without rows may be null: the
-vendor's server writes one that was never filled so.
+A key that is absent was not asked for; null means unknown. A list without rows may be null, because
+the vendor's server encodes an unset list so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 Amount = int | float | None
-"""Read, and held to its bounds, by `reading.amount` and its kind."""
+"""A number or null; the functions in `exporter.model.values` check and convert it."""
 
 
 class Now(msgspec.Struct, frozen=True, gc=False, rename="camel"):

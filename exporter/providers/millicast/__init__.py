@@ -1,6 +1,6 @@
-"""Dolby Millicast: analytics by the hour, the monitoring summary, transcoders, storage.
+"""Dolby Millicast: hourly analytics, the monitoring summary, transcoders, storage.
 
-`docs/providers/millicast.md` lists what the vendor leaves open and what is done about it.
+`docs/providers/millicast.md` lists what the vendor does not document and how it is handled.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class _Millicast:
         return tuple(every[name] for name in names)
 
     def classify(self, status: int, body: bytes) -> str | None:
-        """403 is how the vendor answers a secret that it does not know; there is no 401."""
+        """The vendor answers an unknown secret with 403, never with 401."""
         if status != 403:
             return None
         try:

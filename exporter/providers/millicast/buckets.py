@@ -1,4 +1,4 @@
-"""From the keys of a series to the buckets that were asked for."""
+"""Maps the keys of a series to the buckets that were asked for."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from exporter.model.values import Empty, instant
 T = TypeVar("T")
 
 MOST_SPELLINGS = 10_000
-"""So many keys are remembered for each span; more than any answer should have."""
+"""The most keys that are cached for each span; no proper answer has as many."""
 
 
 class Buckets(dict[str, tuple[int, int] | None]):
-    """Start and width of a span's buckets by the vendor's spelling of the start; None outside.
+    """Start and width of a span's buckets by the vendor's text for the start; None if outside.
 
-    Thousands of answers a poll are about the same few hours, so the usual spelling is looked
-    up and only others are parsed.
+    A poll may have thousands of answers about the same few hours, so the usual format is looked up
+    and only others are parsed.
     """
 
     def __init__(self, span: Span) -> None:
@@ -40,7 +40,7 @@ class Buckets(dict[str, tuple[int, int] | None]):
         return bucket
 
     def _read(self, text: str) -> tuple[int, int] | None:
-        if re.match(r"\d{5,}-", text):  # one of the vendor's examples has a year of five digits
+        if re.match(r"\d{5,}-", text):  # the vendor's examples have a year of five digits once
             return None
         start = instant(text, path="$.data")
         if not self.span.window.start <= start < self.span.window.end:
@@ -56,7 +56,7 @@ buckets_of = lru_cache(maxsize=64)(Buckets)
 def filled(
     series: Mapping[str, T | None] | Empty | None, buckets: Buckets
 ) -> Iterator[tuple[int, int, T]]:
-    """Start, width and content of the buckets that were asked for; null is no content."""
+    """Start, width and content of the buckets that were asked for and are not null."""
     if isinstance(series, dict):
         for text, content in series.items():
             bucket = buckets[text]

@@ -1,4 +1,4 @@
-"""Which stream names the vendor can be asked about."""
+"""The stream names for which the vendor can report usage."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ LONGEST_NAME: Final = 128
 
 
 def reportable(name: str) -> bool:
-    """Whether the vendor can tell the usage of a stream of this name."""
+    """Whether the vendor can report usage of a stream with this name."""
     return 0 < len(name) <= LONGEST_NAME and not any(mark in name for mark in ("/", "*", "--"))
 
 
 def unreportable(names: Iterable[str]) -> tuple[str, ...]:
-    """What to tell the operator about names that cannot be asked for."""
+    """The remark about names that are left out, if there are any."""
     left_out = sorted({name for name in names if not reportable(name)})
     if not left_out:
         return ()

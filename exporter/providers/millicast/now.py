@@ -1,4 +1,4 @@
-"""The feeds whose answers are levels: viewers and storage now."""
+"""The feeds with levels: current viewers and storage."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from exporter.providers.millicast.wire import (
 )
 
 PAGE_SIZES: Final = (100, 19, 10)
-"""Streams on a page, to be tried in this order. The vendor's reference allows 100, the text of
-one of its errors says "less 20", and 10 is what it gives when it is not asked."""
+"""Streams on a page, tried in this order. The vendor's reference allows 100, the text of one of its
+errors says "less 20", and 10 is the default."""
 
 _STORED = msgspec.json.Decoder(Success[Stored])
 _SUMMARY = msgspec.json.Decoder(Success[Summary])
@@ -37,7 +37,7 @@ _SUMMARY = msgspec.json.Decoder(Success[Summary])
 class ViewersFeed:
     """The monitoring summary: streams that are live, or ended less than an hour ago.
 
-    It remembers the size of page that the vendor has accepted.
+    It keeps the page size that the vendor has accepted.
     """
 
     discovers: bool
@@ -73,7 +73,7 @@ class ViewersFeed:
         found = [(stream.stream_id, self._levels(stream)) for stream in streams]
         return Answer(
             levels=[
-                # Nobody is watching where no row says otherwise.
+                # Without any row there are no viewers.
                 Level(measures.VIEWERS, ("live",), 0),
                 Level(measures.STREAMS_LIVE, ("live",), 0),
                 *(level for stream_id, levels in found if not stream_id for level in levels),
@@ -85,7 +85,7 @@ class ViewersFeed:
         )
 
     def _levels(self, stream: Stream) -> tuple[Level, ...]:
-        """What a row says of now; nothing when the stream has ended."""
+        """The levels of a row; none when the stream has ended."""
         if not stream.live:
             return ()
         live = Level(measures.STREAMS_LIVE, ("live",), 1)
@@ -105,7 +105,7 @@ class ViewersFeed:
         return included and not any(fnmatchcase(name, each) for each in self.exclude)
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """From the beginning, because pages of another size begin elsewhere."""
+        """Start again at page 1 with a smaller page size, if the vendor refuses this one."""
         if not isinstance(error, InvalidRequestError):
             return None
         smaller = [size for size in PAGE_SIZES if size < _size(request)]
@@ -113,7 +113,7 @@ class ViewersFeed:
 
 
 def _page(number: int, size: int) -> Request:
-    # By name, because the pages of an order that changes meanwhile overlap and leave gaps.
+    # Sorted by id: if the order changed between pages, streams would be missing or listed twice.
     return Request(
         "/api/monitoring/summary",
         (
@@ -130,7 +130,7 @@ def _size(request: Request) -> int:
 
 
 def _next_page(request: Request, summary: Summary) -> Sequence[Request]:
-    """An empty page is the last one, whatever the announced number of pages."""
+    """The next page, unless this one is empty or is the last by the reported number of pages."""
     page = int(dict(request.params)["page"])
     pages = summary.pagination.total_pages if summary.pagination else None
     if not summary.data or (pages is not None and page >= pages):
@@ -140,7 +140,7 @@ def _next_page(request: Request, summary: Summary) -> Sequence[Request]:
 
 @dataclass(frozen=True, slots=True)
 class StorageFeed:
-    """Bytes stored now."""
+    """Bytes in storage, by kind of object."""
 
     name: str = "storage"
     measures: tuple[Measure, ...] = (measures.STORED_BYTES,)
@@ -155,13 +155,13 @@ class StorageFeed:
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         stored = _STORED.decode(body).data
         sizes = msgspec.structs.asdict(stored) if stored else {}
-        told = {kind: size for kind, size in sizes.items() if size is not None}
-        if not told:
+        given = {kind: size for kind, size in sizes.items() if size is not None}
+        if not given:
             Documented(body).check(STORED, "data")
         return Answer(
             levels=[
                 Level(measures.STORED_BYTES, (kind,), whole(size, path=f"$.data.{kind}"))
-                for kind, size in told.items()
+                for kind, size in given.items()
             ]
         )
 

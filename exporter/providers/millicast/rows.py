@@ -1,7 +1,7 @@
-"""From the answers of the series to rows of usage.
+"""Reads the answers of the series as rows of usage.
 
-Hundreds of thousands of rows are read in a poll, and nearly all amounts are written as integers:
-these are taken as they are, and only others are turned into whole numbers.
+A poll may have hundreds of thousands of rows, and nearly all amounts are integers. For speed these
+are used unchecked (the decoder has checked their range), and only others are converted.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ STREAM_COUNTRY_MEASURES: Final = (
 
 
 def read_account(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    """Received, delivered, the components of it and restreaming, of the whole account."""
+    """Received and delivered bytes, components and restreaming, of the whole account."""
     data = _ACCOUNT.decode(body).data
     if data is None:
         return
@@ -75,7 +75,7 @@ def read_account(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Us
 
 
 def read_streams(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterator[Usage]:
-    """Received and delivered, by stream."""
+    """Received and delivered bytes, by stream."""
     data = _STREAMS.decode(body).data
     if isinstance(data, dict):
         documented = Documented(body)
@@ -86,7 +86,7 @@ def read_streams(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterato
 
 
 def read_stream_components(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterator[Usage]:
-    """What `read_streams` gives, and the components and restreaming, by stream."""
+    """As `read_streams`, with components and restreaming, by stream."""
     data = _STREAM_COMPONENTS.decode(body).data
     if isinstance(data, dict):
         documented = Documented(body)
@@ -166,7 +166,7 @@ def _components(
 
 
 def read_countries(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    """All that the account has by country."""
+    """All measures of the account by country."""
     data = _COUNTRIES.decode(body).data
     if data is None:
         return
@@ -178,7 +178,7 @@ def read_countries(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[
 
 
 def read_stream_countries(body: bytes, buckets: Buckets, names: Sequence[str]) -> Iterator[Usage]:
-    """The same by stream and country."""
+    """The same measures by stream and country."""
     data = _STREAM_COUNTRIES.decode(body).data
     if data is None:
         return
@@ -201,7 +201,7 @@ def _countries(
     *where: str | tuple[str],
 ) -> Iterator[Usage]:
     received, delivered, viewing_seconds, viewed, published = of
-    places: dict[str, tuple[str, ...]] = {}  # every hour names the same few countries
+    places: dict[str, tuple[str, ...]] = {}  # cached: every hour has the same few countries
     blank = False
     for start, width, countries in filled(series, buckets):
         if not isinstance(countries, dict):
@@ -238,10 +238,10 @@ def _countries(
 
 
 def _viewing(watched: Watched) -> Number | None:
-    """Seconds watched, of which the specification and its examples name different fields.
+    """Seconds watched. The vendor's specification and its examples have different fields for it.
 
-    `duration` is taken to be viewing. Where nothing was delivered and nobody began to watch,
-    it can only be publishing, and none of it was viewing.
+    `duration` is taken as viewing time. With no delivered bytes and no views, it can only be
+    publishing time, and the viewing time is 0.
     """
     if watched.view_duration is not None or watched.duration is None:
         return watched.view_duration
@@ -250,7 +250,7 @@ def _viewing(watched: Watched) -> Number | None:
 
 
 def read_transcoders(body: bytes, buckets: Buckets, _: Sequence[str]) -> Iterator[Usage]:
-    """Seconds of all transcoders together, by day."""
+    """Transcoded seconds of all transcoders together, by day."""
     data = _TRANSCODERS.decode(body).data
     if data is None:
         return

@@ -1,4 +1,4 @@
-"""The feeds whose answers are series of buckets."""
+"""The feeds with series of buckets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _TOTAL = msgspec.json.Decoder(Success[Moved])
 
 @dataclass(frozen=True, slots=True)
 class SeriesFeed:
-    """A `…/series` endpoint: one request for a span, or one for each ten stream names of it."""
+    """A `…/series` endpoint: one request for each span, or for each span and ten stream names."""
 
     name: str
     path: str
@@ -74,7 +74,7 @@ class SeriesFeed:
             for end in (span.window.start, span.window.end)
         )
         params = [("startDate", start), ("stopDate", stop)]
-        if self.read is not read_transcoders:  # the one series that is always by day
+        if self.read is not read_transcoders:  # this series is always by day
             params.append(("resolution", span.step.name.capitalize()))
         params += (("streamNames", name) for name in names)
         return Request(self.path, tuple(params), span, names)
@@ -84,11 +84,11 @@ class SeriesFeed:
             raise ValueError(f"{self.name}: a request without a span")
         usage = list(self.read(body, buckets_of(request.span), request.subjects))
         first = next((name for name in ask.streams if reportable(name)), None)
-        told = self.needs_streams and first is not None and first in request.subjects
-        return Answer(usage=usage, remarks=unreportable(ask.streams) if told else ())
+        first_request = self.needs_streams and first is not None and first in request.subjects
+        return Answer(usage=usage, remarks=unreportable(ask.streams) if first_request else ())
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """One stream that the vendor does not know makes it refuse all ten with a 400."""
+        """Ask for each stream by itself: an unknown one makes the vendor refuse all ten (400)."""
         if not request.subjects or not isinstance(error, InvalidRequestError | NotFoundError):
             return None
         if len(request.subjects) == 1 or request.span is None:
@@ -97,7 +97,7 @@ class SeriesFeed:
 
 
 class AccountFeed(SeriesFeed):
-    """The whole account, of which the vendor gives a total of any window, too."""
+    """The whole account. The vendor also has a total for any window of it."""
 
     def totals(self, window: Window) -> Iterable[Request]:
         start, stop = (
@@ -134,10 +134,10 @@ class AccountFeed(SeriesFeed):
 
 @dataclass(frozen=True, slots=True)
 class StreamsFeed(SeriesFeed):
-    """A breakdown by stream, of which another feed gives the account's own amounts."""
+    """A breakdown by stream; another feed has the account's amounts of the same measures."""
 
     needs_streams: bool = True
-    parts: tuple[tuple[Measure, Measure], ...] = ()
+    measure_pairs: tuple[tuple[Measure, Measure], ...] = ()
 
 
 _HOURS = Resolution(Step.HOUR, reach=7 * DAY, longest=7 * DAY)
@@ -162,7 +162,7 @@ _STREAMS = StreamsFeed(
     (measures.STREAM_RECEIVED_BYTES, measures.STREAM_DELIVERED_BYTES),
     (_HOURS,),
     read_streams,
-    parts=(
+    measure_pairs=(
         (measures.RECEIVED_BYTES, measures.STREAM_RECEIVED_BYTES),
         (measures.DELIVERED_BYTES, measures.STREAM_DELIVERED_BYTES),
     ),
@@ -189,7 +189,7 @@ _STREAM_COUNTRIES = StreamsFeed(
     STREAM_COUNTRY_MEASURES,
     (_HOURS,),
     read_stream_countries,
-    parts=tuple(zip(COUNTRY_MEASURES, STREAM_COUNTRY_MEASURES, strict=True)),
+    measure_pairs=tuple(zip(COUNTRY_MEASURES, STREAM_COUNTRY_MEASURES, strict=True)),
 )
 _TRANSCODERS = SeriesFeed(
     "transcoders",
@@ -197,11 +197,11 @@ _TRANSCODERS = SeriesFeed(
     (measures.TRANSCODED_SECONDS,),
     (_DAYS,),
     read_transcoders,
-    settling=2 * DAY,  # a day is billed in the course of the next
+    settling=2 * DAY,  # the vendor computes a day in the course of the next
 )
 
 
 def series(*, stream_components: bool) -> tuple[SeriesFeed, ...]:
-    """Every feed of a series; `stream_components` makes `streams` tell what its bytes went into."""
+    """All feeds of series; `stream_components` adds the delivery components to `streams`."""
     streams = _STREAM_COMPONENTS if stream_components else _STREAMS
     return _ACCOUNT, streams, _COUNTRIES, _STREAM_COUNTRIES, _TRANSCODERS

@@ -1,8 +1,8 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
-"""What Millicast sends, as far as it is read.
+"""The parts of Millicast's answers that are read.
 
-The vendor's schemas require no field of `data`: an amount may be null or left out. An answer or
-an object with members, none of which is documented for it, is refused by `Documented`.
+The vendor's schemas require no field of `data`: an amount may be null or absent. `Documented`
+refuses an object whose keys are all undocumented.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from exporter.model.values import Count, Empty, Number
 
 T = TypeVar("T")
 Map = dict[str, T] | Empty | None
-"""An object, or one of the ways to have none."""
+"""An object, or one of the vendor's ways to write that there is none."""
 
 
 class Success(msgspec.Struct, Generic[T]):
@@ -119,14 +119,14 @@ STREAM: Final = frozenset(
 
 ANY: Final = None
 Where: TypeAlias = Sequence[str | Collection[str] | None]
-"""Steps from the top of an answer: a documented key, some of the names of a map, or ANY member."""
+"""A path from the top of an answer, of documented keys, names in a map, or ANY member."""
 
 
 class Documented:
-    """Tells, of an answer whose objects say nothing that is read, whether they say anything else.
+    """Checks that an object without any value that is read has a documented key or no key at all.
 
-    The typed decoder does not keep the keys that it skips. Here the body is decoded without types,
-    once, and only when a reader found an object without any amount.
+    The typed decoder drops unknown keys. So the body is decoded here without types, once, and only
+    when a reader found an object without any amount.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -137,7 +137,7 @@ class Documented:
         return msgspec.json.decode(self._body)
 
     def check(self, keys: frozenset[str], *where: str | Collection[str] | None) -> None:
-        """Raise SchemaError when an object at `where` has members, but none of `keys`."""
+        """Raise SchemaError when an object at `where` has keys, but none of `keys`."""
         for found in _at(self._answer, where):
             if isinstance(found, dict) and found and keys.isdisjoint(found):
                 steps = ("." + step if isinstance(step, str) else "[…]" for step in where)
@@ -146,7 +146,7 @@ class Documented:
 
 
 def _at(value: object, where: Where) -> Iterator[object]:
-    """What there is at `where` below `value`."""
+    """All values at the path `where` below `value`."""
     if not where:
         yield value
         return

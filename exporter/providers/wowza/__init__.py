@@ -1,7 +1,7 @@
-"""Wowza Video: usage by the hour, viewers now.
+"""Wowza Video: hourly usage, and current viewers.
 
-The version of the API is part of every path, and decides on routes and field names.
-`docs/providers/wowza.md` lists what the vendor leaves open and what is done about it.
+The version of the API is part of every path, and determines routes and field names.
+`docs/providers/wowza.md` lists what the vendor does not document and how it is handled.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from exporter.providers.wowza.viewers import StreamViewersFeed, ViewersFeed
 from exporter.providers.wowza.wire import Failure
 
 VERSIONS: Final = ("v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v2.0", "beta")
-"""Oldest first; beta is what comes after the newest."""
+"""Oldest first; beta is newer than all others."""
 
 _NOT_THE_TOKEN: Final = frozenset({"FeatureNotEnabled", "BadAccountStatus", "TrialExceeded"})
-"""What a 401 means when the token is fine."""
+"""The codes of a 401 that is not about the token."""
 
 
 class _Wowza:
@@ -74,7 +74,7 @@ class _Wowza:
         return tuple(every[name] for name in names)
 
     def classify(self, status: int, body: bytes) -> str | None:
-        """A 401 is also how the vendor says that the plan or the account lacks something."""
+        """The vendor also answers with 401 when the plan or the account lacks a feature."""
         if status != 401:
             return None
         try:

@@ -1,4 +1,4 @@
-"""How windows are asked for and checked, and how lists go on."""
+"""Parameters for windows, checks of the window of an answer, and paging."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ CLOCK_SKEW_SECONDS: Final = 300
 
 
 def window(request: Request) -> Window:
-    """The one bucket that a usage request is about: its whole span."""
+    """The window of a usage request, which is one bucket."""
     if request.span is None:
         raise ValueError(f"a usage request without a span: {request.path}")
     return request.span.window
 
 
 def between(span: Span) -> tuple[tuple[str, str], ...]:
-    """The parameters for a span; windows begin and end on the hour, so nothing is rounded."""
+    """The parameters for a span. Windows begin and end at full hours, so nothing is rounded."""
     start, end = (
         datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d %H:00:00")
         for instant in (span.window.start, span.window.end)
@@ -33,12 +33,12 @@ def between(span: Span) -> tuple[tuple[str, str], ...]:
 
 
 def check(asked: Window, *reported: Limits | None, now: int) -> bool:
-    """Whether the answer is about any of the window that was asked for.
+    """Whether the window of the answer has begun: False when its end is not after its start.
 
-    Raises SchemaError when it is about another one. Only of a window that is still open may the
-    end lie earlier than asked, as the vendor cuts it to what there is yet by its own clock: just
-    after the hour that may be before the window's beginning. An end one second (or less) early is
-    an inclusive one.
+    Raises SchemaError when the answer is about another window. The vendor truncates an open window
+    to its own current time, which just after the hour may even lie before the window's start. So
+    the end of an open window may be early. That of a closed one may be early by one second, which
+    means an inclusive end.
     """
     begun = True
     for limits in reported:
@@ -58,10 +58,10 @@ def check(asked: Window, *reported: Limits | None, now: int) -> bool:
 
 
 def next_page(request: Request, pagination: Pagination | None, items: int) -> Request | None:
-    """The request for the next page, of whichever of the vendor's two kinds of paging.
+    """The request for the next page, for both of the vendor's kinds of paging; None at the end.
 
-    A list ends with an empty page, without a key (absent, null or empty), when a key comes
-    back, or with the last of the numbered pages.
+    A list ends with an empty page, without a key (absent, null or empty), with the same key again,
+    or with the last of the numbered pages.
     """
     if pagination is None or not items:
         return None

@@ -1,4 +1,4 @@
-"""The feeds below /usage: totals over exactly the hour or day that is asked for."""
+"""The feeds below /usage: each answer has the totals of the requested hour or day."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from exporter.providers.wowza.wire import (
     Summary,
     Total,
     documented,
-    told,
+    documented_or_empty,
 )
 
 RESOLUTIONS: Final = (
-    # So far that the daily look back at 48 hours, which may begin within a day, stays in hours.
+    # Far enough that the daily revisit of 48 hours, which may begin within a day, is in hours.
     Resolution(Step.HOUR, reach=3 * DAY, longest=HOUR),
     Resolution(Step.DAY, reach=None, longest=DAY),
-    # Any window will do for the vendor: for what a whole day would give too much of.
+    # The vendor accepts hours of any age; used for a part of a day.
     Resolution(Step.HOUR, reach=None, longest=HOUR),
 )
 SETTLING: Final = 4 * HOUR
@@ -58,14 +58,14 @@ _ACCOUNT = msgspec.json.Decoder(Account)
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """An amount: the names of its field, and the measures it becomes."""
+    """An amount: the possible names of its field, and its measures."""
 
     fields: tuple[str, ...]
     total: Measure
     stream: Measure
 
     def read(self, amounts: Amounts, path: str) -> int | None:
-        """What `amounts` tells; None where it is null or absent, for that is not zero."""
+        """The value in `amounts`; None when it is null or absent, which does not mean zero."""
         for name in self.fields:
             value: int | float | UnsetType | None = getattr(amounts, name)
             if value is not None and value is not UNSET:
@@ -98,13 +98,13 @@ def _keys(*amounts: Amount) -> tuple[str, ...]:
     return tuple(field for amount in amounts for field in amount.fields)
 
 
-_OF_THE_ACCOUNT: Final = ("id", *_keys(_DELIVERED, _WATCHED, _EGRESS_BYTES, _EGRESS_SECONDS))
-_OF_A_STREAM: Final = (*_OF_THE_ACCOUNT, "name", "archived")
+_ACCOUNT_KEYS: Final = ("id", *_keys(_DELIVERED, _WATCHED, _EGRESS_BYTES, _EGRESS_SECONDS))
+_STREAM_KEYS: Final = (*_ACCOUNT_KEYS, "name", "archived")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A list below /usage: its kind, what its items hold, what only its summary may hold."""
+    """A list below /usage: its kind, the amounts of its rows, and those only in its summary."""
 
     name: str
     kind: str
@@ -125,7 +125,7 @@ RESOURCES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _WindowFeed:
-    """What every feed of totals has in common."""
+    """The common base of the feeds of lists."""
 
     root: str
     resolutions: tuple[Resolution, ...] = RESOLUTIONS
@@ -147,7 +147,7 @@ def _usage(
     labels: tuple[str, ...],
     path: str,
 ) -> list[Usage]:
-    """What `amounts` tells of the window; nothing of an amount that is null or absent."""
+    """The usage of the window in `amounts`, without amounts that are null or absent."""
     width = window.end - window.start
     return [
         Usage(measure, labels, window.start, width, value)
@@ -158,9 +158,10 @@ def _usage(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFeed(_WindowFeed):
-    """A list, for each stream, and its summary, for the account: never the list's own sum.
+    """A list, with single streams, and its summary, with the account's amounts.
 
-    `summaries` are the routes below the list that a version has.
+    The account's amounts are never summed from the list. `summaries` are the routes below the list
+    that the API version has.
     """
 
     resource: Resource
@@ -205,7 +206,7 @@ class ListFeed(_WindowFeed):
         )
 
     def _item(self, asked: Window, row: Row) -> Item:
-        """One stream, which may stand on two pages of a list that shifts while it is read."""
+        """One stream, which may be on two pages if the list changes while it is read."""
         kind, stream = self.resource.kind, label(row.id)
         archived = "unknown" if row.archived is None else str(row.archived).lower()
         about = (kind, stream, label(row.name), archived)
@@ -216,26 +217,29 @@ class ListFeed(_WindowFeed):
 
     def _summary(self, request: Request, body: bytes, ask: Ask) -> Answer:
         answer = _SUMMARY.decode(body)
-        amounts, summary = self._summed(request), answer.summary
+        amounts, summary = self._summary_amounts(request), answer.summary
         if summary is None:
             return Answer()
         keys = (*_keys(*amounts), "zones", "configurations")
         begun = check(window(request), answer.limits, summary.limits, now=ask.now)
-        if told(summary, keys, "$.summary", body=body, key="summary") is None or not begun:
+        if (
+            documented_or_empty(summary, keys, "$.summary", body=body, key="summary") is None
+            or not begun
+        ):
             return Answer()
         totals = ((each, each.total) for each in amounts)
         labels = (self.resource.kind,)
         return Answer(usage=_usage(window(request), summary, totals, labels, "$.summary"))
 
-    def _summed(self, request: Request) -> tuple[Amount, ...]:
-        """What there is in the summary that was asked for."""
+    def _summary_amounts(self, request: Request) -> tuple[Amount, ...]:
+        """The amounts in the requested summary."""
         if request.path.endswith("/egress/summary"):
             return self.resource.summary_only
         return (*self.resource.amounts, *self.resource.summary_only)
 
 
 def _rows(listing: Listing, name: str) -> list[Row]:
-    """The list of this name; one that is null is empty."""
+    """The list of this name; null is an empty list."""
     rows: list[Row] | UnsetType | None = getattr(listing, name)
     if rows is UNSET:
         raise SchemaError(f"$.{name}: missing")
@@ -244,7 +248,7 @@ def _rows(listing: Listing, name: str) -> list[Row]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrendsFeed(_WindowFeed):
-    """The egress of each VOD stream, from the details of every stream that the list names."""
+    """The egress of each VOD stream, from the details of every stream in the list."""
 
     name: str = "vod_trends"
     measures: tuple[Measure, ...] = (_EGRESS_BYTES.stream, _EGRESS_SECONDS.stream)
@@ -262,7 +266,7 @@ class TrendsFeed(_WindowFeed):
         details = [
             Request(
                 f"{self.root}/usage/vod_streams/{quote(label(row.id), safe='')}",
-                request.params[:2],  # from and to, without the paging
+                request.params[:2],  # `from` and `to`, without the parameters for paging
                 request.span,
                 (label(row.id),),
             )
@@ -275,7 +279,7 @@ class TrendsFeed(_WindowFeed):
         stream = answer.vod_stream
         if stream is None:
             return Answer()
-        documented(stream, _OF_A_STREAM, "$.vod_stream")
+        documented(stream, _STREAM_KEYS, "$.vod_stream")
         if not check(window(request), answer.limits, stream.limits, now=ask.now):
             return Answer()
         egress = ((each, each.stream) for each in (_EGRESS_BYTES, _EGRESS_SECONDS))
@@ -283,7 +287,7 @@ class TrendsFeed(_WindowFeed):
         return Answer(usage=_usage(window(request), stream, egress, labels, "$.vod_stream"))
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """A stream may be gone since it was listed."""
+        """Skip a stream that was deleted after it was listed."""
         return () if request.subjects and isinstance(error, NotFoundError) else None
 
 
@@ -297,9 +301,9 @@ _ACCOUNT_AMOUNTS: Final = (
 
 @dataclass(slots=True, kw_only=True)
 class AccountFeed:
-    """The whole account, all kinds together; its route is singular or plural, by version.
+    """The whole account, all kinds together. The route is singular or plural, by API version.
 
-    `route` is where the vendor answered last, or is expected to.
+    `route` is the one that the vendor answered last, or the expected one.
     """
 
     root: str
@@ -322,13 +326,16 @@ class AccountFeed:
         for account in _accounts(answer):
             key = "accounts" if answer.account is UNSET or answer.account is None else "account"
             begun = check(window(request), answer.limits, account.limits, now=ask.now)
-            if told(account, _OF_THE_ACCOUNT, f"$.{key}", body=body, key=key) and begun:
+            if (
+                documented_or_empty(account, _ACCOUNT_KEYS, f"$.{key}", body=body, key=key)
+                and begun
+            ):
                 usage += _usage(window(request), account, _ACCOUNT_AMOUNTS, (), f"$.{key}")
         self.route = request.path.rpartition("/")[2]
         return Answer(usage=usage)
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """Where the route is not found, the other one is tried, once."""
+        """If the route is not found, try the other one, once."""
         if request.subjects or not isinstance(error, NotFoundError):
             return None
         before, _, route = request.path.rpartition("/")
@@ -337,7 +344,7 @@ class AccountFeed:
 
 
 def _accounts(answer: Account) -> Sequence[Total]:
-    """The objects under whichever of the two keys there is; none where it is null."""
+    """The objects under `account` or `accounts`; none when that is null."""
     if answer.account is UNSET and answer.accounts is UNSET:
         raise SchemaError("$.account: missing")
     for found in (answer.account, answer.accounts):

@@ -1,4 +1,4 @@
-"""The feeds of viewers now. They are unique addresses: no two counts may be added up."""
+"""The feeds of current viewers. Viewers are unique addresses, so counts must not be summed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _AUDIENCES = msgspec.json.Decoder(Audiences)
 _TOP_STREAMS = msgspec.json.Decoder(TopStreams)
 
 KINDS: Final = {"vod_streams": "vod", "live_streams": "live", "stream_targets": "live"}
-"""What the parts of a path stand for."""
+"""The kind of stream for each resource in a path."""
 
 
 def _count(of: Audience | Share, path: str) -> int | None:
-    """Viewers; None where they are null or absent."""
+    """The number of viewers; None when it is null or absent."""
     for name in ("viewers", "unique_viewers"):
         value: int | float | UnsetType | None = getattr(of, name)
         if value is not None and value is not UNSET:
@@ -40,7 +40,7 @@ def _total(of: Audience, measure: Measure, *labels: str, path: str) -> Iterator[
 def _breakdown(
     shares: Sequence[Share] | UnsetType | None, measure: Measure, *labels: str, path: str
 ) -> Iterator[Level]:
-    """Shares of one answer are disjoint, so those with the same label are added up."""
+    """The shares of one answer are disjoint, so those with the same label are summed."""
     counts: dict[str, int] = {}
     for share in shares or ():
         documented(share, Share.__struct_fields__, f"{path}[…]")
@@ -60,7 +60,7 @@ def _label(share: Share, measure: Measure) -> str:
 
 
 def _audience(body: bytes) -> Audience | None:
-    """The one object that the answer is about, whatever its key; None where that is null."""
+    """The object under any of the documented keys; None when it is null."""
     answer = documented(_AUDIENCES.decode(body), Audiences.__struct_fields__, "$")
     for key in Audiences.__struct_fields__:
         found: Audience | UnsetType | None = getattr(answer, key)
@@ -70,7 +70,7 @@ def _audience(body: bytes) -> Audience | None:
 
 
 def _top_streams(kind: str, body: bytes) -> Iterator[tuple[str, int | None]]:
-    """Ids and viewers of the (at most 100) streams watched most."""
+    """Ids and viewers of the streams watched most, at most 100."""
     answer = _TOP_STREAMS.decode(body)
     streams = answer.vod_streams if kind == "vod" else answer.live_streams
     if streams is UNSET:
@@ -83,7 +83,7 @@ def _top_streams(kind: str, body: bytes) -> Iterator[tuple[str, int | None]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NowFeed:
-    """What both feeds have in common. `analytics` is false before 1.11, which had no such tree."""
+    """The common base of both feeds. `analytics` is False before 1.11, which had no /analytics."""
 
     root: str
     analytics: bool
@@ -99,7 +99,7 @@ class _NowFeed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewersFeed(_NowFeed):
-    """The account's viewers, broken down, and those of the streams watched most."""
+    """The account's viewers with breakdowns, and the viewers of the streams watched most."""
 
     name: str = "viewers"
     measures: tuple[Measure, ...] = (
@@ -157,10 +157,10 @@ class ViewersFeed(_NowFeed):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamViewersFeed(_NowFeed):
-    """Single streams: those the account names, else all that the lists of `viewers` name.
+    """Single streams: those in the account's options, else those in the lists of `viewers`.
 
-    It tells a stream's viewers, too, where those lists may not: of streams that the account names,
-    as the lists hold no more than a hundred, and before 1.11, which had no lists.
+    It also has a stream's total of viewers where the lists may not have it: for streams in the
+    options, since the lists have at most a hundred, and before 1.11, which had no lists.
     """
 
     streams: tuple[str, ...]
@@ -169,17 +169,17 @@ class StreamViewersFeed(_NowFeed):
     @property
     def measures(self) -> tuple[Measure, ...]:
         shares = (measures.STREAM_COUNTRY_VIEWERS, measures.STREAM_RENDITION_VIEWERS)
-        return (measures.STREAM_VIEWERS, *shares) if self._tells_viewers else shares
+        return (measures.STREAM_VIEWERS, *shares) if self._gives_viewers else shares
 
     @property
-    def _tells_viewers(self) -> bool:
+    def _gives_viewers(self) -> bool:
         return bool(self.streams) or not self.analytics
 
     def requests(self, ask: Ask) -> Iterable[Request]:
         if not self.streams:
             return self._lists() if self.analytics else ()
         live = "live_streams" if self.analytics else "stream_targets"
-        # An id does not tell its kind. The vendor knows it under one of the two.
+        # The kind of an id is unknown, so both are requested; the vendor answers one of them.
         return [
             self._detail(resource, stream)
             for stream in dict.fromkeys(self.streams)
@@ -209,7 +209,7 @@ class StreamViewersFeed(_NowFeed):
         viewers = _total(audience, measures.STREAM_VIEWERS, *labels, path="$")
         return Answer(
             levels=[
-                *(viewers if self._tells_viewers else ()),
+                *(viewers if self._gives_viewers else ()),
                 *_breakdown(
                     audience.countries,
                     measures.STREAM_COUNTRY_VIEWERS,
@@ -226,5 +226,5 @@ class StreamViewersFeed(_NowFeed):
         )
 
     def refused(self, request: Request, error: PollError) -> Sequence[Request] | None:
-        """An id of the other kind, or a stream that was deleted meanwhile."""
+        """Skip an id of the other kind, and a stream that was deleted meanwhile."""
         return () if request.subjects and isinstance(error, NotFoundError) else None

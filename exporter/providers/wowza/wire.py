@@ -1,9 +1,9 @@
 # ruff: noqa: D101 -- the names say what they are, the fields are the vendor's
-"""What Wowza Video sends, as far as it is read.
+"""The parts of Wowza Video's answers that are read.
 
-The vendor's schemas call lists objects and ids numbers; shapes are taken from its examples. No
-key is required by them but an id in a list: null is a value that is not told, and an object in
-which every key is UNSET is not the one that was asked for.
+The vendor's schemas are wrong about types (lists are called objects, ids numbers), so types are
+taken from its examples. Only the id of a list's row is required. Null means that a value is
+unknown, and an object without any documented key is refused.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ Id: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"\S")] | int
 Counted: TypeAlias = Count | UnsetType | None
 Measured: TypeAlias = Number | UnsetType | None
 Unread: TypeAlias = object
-"""A key that is not read, but tells that the object is the documented one."""
+"""A key whose value is not read, but which shows that the object is the documented one."""
 
 Found = TypeVar("Found", bound=msgspec.Struct)
 
 
 def documented(found: Found, keys: Iterable[str], path: str) -> Found:
-    """`found` itself, if it has one of `keys`, be it null; else SchemaError."""
+    """`found` itself, if it has any of `keys`, even null; raises SchemaError otherwise."""
     if all(getattr(found, key) is UNSET for key in keys):
         raise SchemaError(f"{path}: none of the documented keys")
     return found
 
 
-def told(found: Found, keys: Iterable[str], path: str, *, body: bytes, key: str) -> Found | None:
-    """As `documented`, but None for an object without any keys, as of an idle account."""
+def documented_or_empty(
+    found: Found, keys: Iterable[str], path: str, *, body: bytes, key: str
+) -> Found | None:
+    """As `documented`, but None for an object without any keys, as an idle account has."""
     try:
         return documented(found, keys, path)
     except SchemaError:

@@ -1,4 +1,4 @@
-"""The once-a-day look back over 48 hours, on simulated time."""
+"""The daily revisit of 48 hours, on simulated time."""
 
 from __future__ import annotations
 

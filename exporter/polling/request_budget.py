@@ -1,14 +1,14 @@
-"""How many requests an account may spend on what is not current."""
+"""Limits the requests that filling gaps may take in one poll of an account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 
-class Allowance:
-    """Halved whenever the vendor refuses a request for their number, then raised step by step.
+class RequestBudget:
+    """The limit is halved when the vendor refuses a request as too many, then raised step by step.
 
-    There is no limit before the first refusal, nor after everything is filled in.
+    There is no limit before the first such refusal, and none after all gaps are filled.
     """
 
     def __init__(self) -> None:
@@ -18,26 +18,26 @@ class Allowance:
         self._used = 0
         self._refused = False
 
-    def begin(self, spent: Callable[[], int], *, limited: bool) -> None:
-        """A poll has asked for what is current; `limited` is whether that was too much already."""
+    def begin(self, spent: Callable[[], int], *, rate_limited: bool) -> None:
+        """The requests for current data are made; `rate_limited` is whether they were too many."""
         self._spent = spent
         self._before = spent()
-        self._refused = limited
-        if limited:
+        self._refused = rate_limited
+        if rate_limited:
             self._halve(self._used)
 
     def left(self) -> bool:
-        """Whether there is anything left to spend: one piece of work is always allowed."""
+        """Whether another gap part may be requested; the first one always may."""
         used = self._spent() - self._before
         return self._most is None or used == 0 or used < self._most
 
     def refused(self) -> None:
-        """The vendor refused a request for their number."""
+        """The vendor refused a request as too many."""
         self._refused = True
         self._halve(self._spent() - self._before)
 
     def end(self, *, done: bool) -> None:
-        """The poll is over; `done` is whether nothing is left to be filled in."""
+        """The poll has ended; `done` is whether no gap is left."""
         self._used = self._spent() - self._before
         if done:
             self._most = None

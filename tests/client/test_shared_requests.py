@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.client.fetch import Round
-from exporter.client.singleflight import FIRST_SECONDS, Shared
+from exporter.client.fetch import PollFetcher
+from exporter.client.shared_requests import FIRST_SECONDS, SharedRequests
 from exporter.model import Answer, Ask, Request
 from exporter.model.errors import (
     AuthError,
@@ -69,7 +69,7 @@ async def outcomes(*tasks):
 
 async def test_a_rejected_credential_is_asked_once_however_many_windows_there_are():
     vendor = Vendor(**REJECTING)
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     tasks = [task for feed in ("a", "b", "c") for task in windows(shared, feed, 8)]
     assert await outcomes(*tasks) == [AuthError] * 24
     assert vendor.asked == ["/a/0"]
@@ -77,14 +77,14 @@ async def test_a_rejected_credential_is_asked_once_however_many_windows_there_ar
 
 async def test_what_comes_later_in_the_poll_is_not_asked_either():
     vendor = Vendor(**REJECTING)
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     await outcomes(*windows(shared, "a"))
     assert await outcomes(*windows(shared, "b", 2)) == [AuthError] * 2
     assert vendor.asked == ["/a/0"]
 
 
 async def test_what_was_not_asked_says_what_was_rejected_and_where():
-    shared = Shared(Vendor(**REJECTING).get)
+    shared = SharedRequests(Vendor(**REJECTING).get)
     await outcomes(*windows(shared, "a"))
     with pytest.raises(AuthError) as caught:
         await shared.get(Request("/b"), "b")
@@ -93,7 +93,7 @@ async def test_what_was_not_asked_says_what_was_rejected_and_where():
 
 async def test_the_same_request_of_another_feed_is_not_asked_again():
     vendor = Vendor(**REJECTING)
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     tasks = [*windows(shared, "a"), *windows(shared, "b", path="a")]
     assert await outcomes(*tasks) == [AuthError] * 2
     assert await outcomes(*windows(shared, "c", path="a")) == [AuthError]
@@ -122,17 +122,17 @@ class Feed:
 
 
 async def fetch(polls, *names):
-    """What became of feeds that are polled in one round."""
+    """What became of feeds that are fetched in one poll."""
     return await outcomes(*(polls.fetch(Feed(name), [Ask(now=0)]) for name in names))
 
 
 async def test_feeds_of_a_round_learn_from_each_other_that_the_credential_is_rejected():
     vendor = Vendor(**REJECTING)
-    polls = Round(vendor.get)
+    polls = PollFetcher(vendor.get)
     assert await fetch(polls, "a", "b", "c") == [AuthError] * 3
     assert vendor.asked == ["/a/0"]
     assert polls.rejected == {"a"}
-    polls = Round(vendor.get, last=polls.rejected)
+    polls = PollFetcher(vendor.get, last_feeds=polls.rejected)
     assert await fetch(polls, "a", "b", "c") == [AuthError] * 3
     assert vendor.asked == ["/a/0", "/b/0"]
     assert polls.rejected == {"a", "b"}
@@ -140,7 +140,7 @@ async def test_feeds_of_a_round_learn_from_each_other_that_the_credential_is_rej
 
 def test_how_long_others_wait_can_be_shortened_for_short_rounds():
     vendor = Vendor(seconds={"a": 30})
-    assert run(fetch(Round(vendor.get, first_seconds=0.25), "a", "b")) == [None] * 2
+    assert run(fetch(PollFetcher(vendor.get, first_seconds=0.25), "a", "b")) == [None] * 2
     assert vendor.at["/a/0"] == 0.0
     assert vendor.at["/b/0"] == vendor.at["/a/1"] == 0.25
 
@@ -151,7 +151,7 @@ def test_how_long_others_wait_can_be_shortened_for_short_rounds():
 async def test_the_first_request_goes_alone_and_the_others_when_it_is_answered():
     answered = asyncio.Event()
     vendor = Vendor(events={"a": answered})
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     tasks = [*windows(shared, "a", 3), *windows(shared, "b", 3)]
     for _ in range(20):
         await asyncio.sleep(0)
@@ -165,7 +165,7 @@ async def test_the_first_request_goes_alone_and_the_others_when_it_is_answered()
     "error", [NetworkError, PollTimeoutError, ServerError, RateLimitedError, ForbiddenError]
 )
 async def test_any_other_failure_of_the_first_request_concerns_that_one_alone(error):
-    shared = Shared(Vendor(errors={"a": error}).get)
+    shared = SharedRequests(Vendor(errors={"a": error}).get)
     tasks = [*windows(shared, "a"), *windows(shared, "b", 3)]
     assert await outcomes(*tasks) == [error, None, None, None]
     assert shared.rejected == frozenset()
@@ -175,7 +175,7 @@ def test_a_slow_first_request_holds_the_others_up_for_two_seconds_and_no_longer(
     vendor = Vendor(seconds={"a": 30})
 
     async def poll():
-        shared = Shared(vendor.get)
+        shared = SharedRequests(vendor.get)
         tasks = [*windows(shared, "a"), *windows(shared, "b", 2)]
         await asyncio.sleep(10)
         return await outcomes(*tasks, *windows(shared, "c"))
@@ -189,7 +189,7 @@ def test_a_rejection_that_is_slow_to_come_still_stops_what_was_not_asked():
     vendor = Vendor(seconds={"a": 3, "b": 3}, **REJECTING)
 
     async def poll():
-        shared = Shared(vendor.get)
+        shared = SharedRequests(vendor.get)
         tasks = [*windows(shared, "a"), *windows(shared, "b", 2)]
         await asyncio.sleep(4)
         return await outcomes(*tasks, *windows(shared, "c", 4))
@@ -202,7 +202,7 @@ def test_requests_in_flight_finish_as_they_do_and_show_that_the_credential_is_go
     vendor = Vendor(errors={"a": AuthError}, seconds={"a": 3, "b": 2})
 
     async def poll():
-        shared = Shared(vendor.get)
+        shared = SharedRequests(vendor.get)
         early = [*windows(shared, "a"), *windows(shared, "b")]
         await asyncio.sleep(3.5)
         stopped = windows(shared, "c")
@@ -214,7 +214,7 @@ def test_requests_in_flight_finish_as_they_do_and_show_that_the_credential_is_go
 
 async def test_a_first_request_that_is_cancelled_holds_nobody_up():
     vendor = Vendor(events={"a": asyncio.Event()})
-    shared = Shared(vendor.get, first_seconds=1000)
+    shared = SharedRequests(vendor.get, first_seconds=1000)
     (first,) = windows(shared, "a")
     others = windows(shared, "b", 2)
     await asyncio.sleep(0)
@@ -226,7 +226,7 @@ async def test_a_first_request_that_is_cancelled_holds_nobody_up():
 async def test_who_is_cancelled_while_it_waits_for_the_first_leaves_no_request_behind():
     answered = asyncio.Event()
     vendor = Vendor(events={"a": answered})
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     (first,) = windows(shared, "a")
     (other,) = windows(shared, "b")
     await asyncio.sleep(0)
@@ -242,7 +242,7 @@ async def test_who_is_cancelled_while_it_waits_for_the_first_leaves_no_request_b
 
 async def test_after_any_answer_a_rejection_concerns_its_own_request_alone():
     vendor = Vendor(errors={"bad": AuthError})
-    shared = Shared(vendor.get)
+    shared = SharedRequests(vendor.get)
     assert await outcomes(*windows(shared, "good")) == [None]
     assert await outcomes(*windows(shared, "bad", 3)) == [AuthError] * 3
     assert await outcomes(*windows(shared, "good too", 3)) == [None] * 3
@@ -252,7 +252,7 @@ async def test_after_any_answer_a_rejection_concerns_its_own_request_alone():
 
 @pytest.mark.parametrize("error", [ForbiddenError, ServerError])
 async def test_an_error_that_the_vendor_answers_with_shows_that_the_credential_is_good(error):
-    shared = Shared(Vendor(errors={"a": error, "bad": AuthError}).get)
+    shared = SharedRequests(Vendor(errors={"a": error, "bad": AuthError}).get)
     assert await outcomes(*windows(shared, "a")) == [error]
     assert await outcomes(*windows(shared, "bad")) == [AuthError]
     assert await outcomes(*windows(shared, "c", 3)) == [None] * 3
@@ -260,7 +260,7 @@ async def test_an_error_that_the_vendor_answers_with_shows_that_the_credential_i
 
 async def test_a_feed_of_which_one_request_of_several_is_rejected_counts_as_rejected():
     """It must not go first with that one the next time."""
-    shared = Shared(Vendor(errors={"bad": AuthError}).get)
+    shared = SharedRequests(Vendor(errors={"bad": AuthError}).get)
     await outcomes(*windows(shared, "good"))
     for path in ("fine", "bad", "fine too"):
         await outcomes(*windows(shared, "mixed", path=path))
@@ -269,7 +269,7 @@ async def test_a_feed_of_which_one_request_of_several_is_rejected_counts_as_reje
 
 async def test_a_feed_that_was_rejected_last_time_does_not_go_first():
     vendor = Vendor(errors={"bad": AuthError})
-    shared = Shared(vendor.get, last={"bad"})
+    shared = SharedRequests(vendor.get, last_feeds={"bad"})
     tasks = [*windows(shared, "bad", 2), *windows(shared, "good", 3)]
     assert await outcomes(*tasks) == [AuthError, AuthError, None, None, None]
     assert vendor.asked[0] == "/good/0"
@@ -280,7 +280,7 @@ def test_a_feed_that_was_rejected_last_time_is_not_asked_after_another_was_rejec
     vendor = Vendor(**REJECTING)
 
     async def poll():
-        shared = Shared(vendor.get, last={"a"})
+        shared = SharedRequests(vendor.get, last_feeds={"a"})
         tasks = [*windows(shared, "a", 8), *windows(shared, "b", 8)]
         return await outcomes(*tasks), loop_time(), shared.rejected
 
@@ -292,7 +292,7 @@ def test_a_feed_that_was_rejected_last_time_goes_first_when_no_other_asks():
     vendor = Vendor(**REJECTING)
 
     async def poll():
-        shared = Shared(vendor.get, last={"a", "b"})
+        shared = SharedRequests(vendor.get, last_feeds={"a", "b"})
         return await outcomes(*windows(shared, "a", 8), *windows(shared, "b", 8))
 
     assert run(poll()) == [AuthError] * 16
@@ -304,7 +304,7 @@ def test_a_feed_that_goes_first_after_all_stops_only_those_that_were_rejected_to
     vendor = Vendor(errors={"bad": AuthError})
 
     async def poll():
-        shared = Shared(vendor.get, last={"bad"})
+        shared = SharedRequests(vendor.get, last_feeds={"bad"})
         bad = windows(shared, "bad", 2)
         await asyncio.sleep(3)
         return await outcomes(*bad, *windows(shared, "good", 3))
@@ -318,7 +318,7 @@ def test_a_rejected_feed_does_not_stop_others_while_the_first_request_is_slow():
     vendor = Vendor(errors={"bad": AuthError}, seconds={"slow": 10})
 
     async def poll():
-        shared = Shared(vendor.get, last={"bad"})
+        shared = SharedRequests(vendor.get, last_feeds={"bad"})
         early = [*windows(shared, "bad"), *windows(shared, "slow")]
         await asyncio.sleep(5)
         return await outcomes(*early, *windows(shared, "good", 3))
@@ -331,7 +331,7 @@ def test_of_feeds_that_go_after_a_slow_request_one_goes_first_again():
     vendor = Vendor(errors={"bad": AuthError}, seconds={"slow": 10})
 
     async def poll():
-        shared = Shared(vendor.get, last={"bad"})
+        shared = SharedRequests(vendor.get, last_feeds={"bad"})
         return await outcomes(*windows(shared, "bad", 8), *windows(shared, "slow"))
 
     assert run(poll()) == [*[AuthError] * 8, None]
@@ -342,7 +342,7 @@ def test_who_comes_later_does_not_wait_as_long_again():
     vendor = Vendor(seconds={"a": 10})
 
     async def poll():
-        shared = Shared(vendor.get, last={"a"})
+        shared = SharedRequests(vendor.get, last_feeds={"a"})
         early = windows(shared, "a")
         await asyncio.sleep(3)
         late = windows(shared, "a", path="late")
@@ -358,7 +358,7 @@ def test_any_answer_lets_all_go_that_wait(slow):
     vendor = Vendor(seconds={"early": 1, "late": 1, slow: 10})
 
     async def poll():
-        shared = Shared(vendor.get, last={"early"})
+        shared = SharedRequests(vendor.get, last_feeds={"early"})
         early = windows(shared, "early", 2)
         await asyncio.sleep(2.5)
         return await outcomes(*early, *windows(shared, "late", 2))
@@ -372,7 +372,7 @@ def test_a_feed_that_waits_is_asked_as_soon_as_another_was_answered():
     vendor = Vendor(seconds={"good": 0.5})
 
     async def poll():
-        shared = Shared(vendor.get, last={"mended"})
+        shared = SharedRequests(vendor.get, last_feeds={"mended"})
         tasks = [*windows(shared, "mended"), *windows(shared, "good")]
         assert await outcomes(*tasks) == [None, None]
         return shared.rejected
@@ -383,7 +383,7 @@ def test_a_feed_that_waits_is_asked_as_soon_as_another_was_answered():
 
 async def test_a_feed_that_had_no_answer_stays_among_the_last():
     vendor = Vendor(errors={"bad": NetworkError, "good": NetworkError})
-    shared = Shared(vendor.get, last={"bad"})
+    shared = SharedRequests(vendor.get, last_feeds={"bad"})
     await outcomes(*windows(shared, "bad"), *windows(shared, "good"))
     assert shared.rejected == {"bad"}
 
@@ -392,14 +392,14 @@ def test_several_addresses_that_are_always_rejected_keep_nobody_from_being_polle
     vendor = Vendor(errors={"bad": AuthError, "worse": AuthError})
 
     async def polls():
-        last: frozenset[str] = frozenset()
+        last_feeds: frozenset[str] = frozenset()
         good = []
         for _ in range(6):
-            shared = Shared(vendor.get, last=last)
+            shared = SharedRequests(vendor.get, last_feeds=last_feeds)
             tasks = [task for feed in ("bad", "worse", "good") for task in windows(shared, feed, 3)]
             good.append(await outcomes(*tasks[6:]))
             await outcomes(*tasks)
-            last = shared.rejected
+            last_feeds = shared.rejected
         return good
 
     assert run(polls()) == [[AuthError] * 3] * 2 + [[None] * 3] * 4
@@ -409,19 +409,19 @@ def test_a_credential_that_stays_rejected_is_asked_once_in_each_poll_until_it_is
     vendor = Vendor(**REJECTING)
 
     async def polls():
-        last: frozenset[str] = frozenset()
+        last_feeds: frozenset[str] = frozenset()
         asked = []
         found = []
         for number in range(6):
             if number == 5:
                 vendor.otherwise = None
             vendor.asked.clear()
-            shared = Shared(vendor.get, last=last)
+            shared = SharedRequests(vendor.get, last_feeds=last_feeds)
             tasks = [task for feed in ("a", "b", "c") for task in windows(shared, feed, 8)]
             found = await outcomes(*tasks)
             asked.append(len(vendor.asked))
-            last = shared.rejected
-        return asked, found, last
+            last_feeds = shared.rejected
+        return asked, found, last_feeds
 
     assert run(polls()) == ([1, 1, 1, 1, 1, 24], [None] * 24, frozenset())
 
@@ -434,9 +434,9 @@ ERRORS = st.sampled_from([None, AuthError, NetworkError, ForbiddenError])
     asks=st.lists(st.tuples(FEEDS, st.floats(0, 6)), min_size=1, max_size=12),
     seconds=st.dictionaries(FEEDS, st.floats(0, 40)),
     errors=st.dictionaries(FEEDS, ERRORS),
-    last=st.sets(FEEDS),
+    last_feeds=st.sets(FEEDS),
 )
-def test_nobody_waits_for_longer_than_twice_two_seconds(asks, seconds, errors, last):
+def test_nobody_waits_for_longer_than_twice_two_seconds(asks, seconds, errors, last_feeds):
     """Once for another feed, once for the first of those that were rejected; then it is asked."""
     vendor = Vendor(seconds=seconds, errors=errors)
 
@@ -447,7 +447,7 @@ def test_nobody_waits_for_longer_than_twice_two_seconds(asks, seconds, errors, l
         return (vendor.at[path] if path in vendor.at else loop_time()) - pause
 
     async def poll():
-        shared = Shared(vendor.get, last=last)
+        shared = SharedRequests(vendor.get, last_feeds=last_feeds)
         return await asyncio.gather(*(one(shared, number, *ask) for number, ask in enumerate(asks)))
 
     assert max(run(poll())) <= 2 * FIRST_SECONDS + 1e-6
