@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
 QUICK := $(addprefix tests/,client/test_fetch.py client/test_merge.py client/test_pacing.py \
-  client/test_singleflight.py config exposition ledger model polling providers)
+  client/test_shared_requests.py config exposition ledger model polling providers)
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
