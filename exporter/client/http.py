@@ -94,7 +94,7 @@ class VendorClient:
         self._host = base.netloc.decode("ascii")
         self._base = str(base).rstrip("/")
         self._auth = auth
-        self._timeout_seconds = timeout_seconds
+        self.timeout_seconds = timeout_seconds
         self._cadence_seconds = cadence_seconds
         self._backoff_seconds = min(LARGEST_BACKOFF_SECONDS, cadence_seconds / 30)
         self.concurrency = concurrency
@@ -105,7 +105,7 @@ class VendorClient:
         self._not_before: dict[str, float] = {}
         self._large = asyncio.Semaphore(LARGE_BODIES) if large is None else large
         self._observe = observe
-        self._sleep = sleep
+        self.sleep = sleep
         self._random = random
         self._now = now
         self._headers: tuple[Header, ...] = (
@@ -123,7 +123,7 @@ class VendorClient:
         self._http = httpx.AsyncClient(
             transport=transport,
             verify=verify,
-            timeout=timeout_seconds,
+            timeout=None,  # noqa: S113  # `_attempt` limits the whole request
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=concurrency),
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             event_hooks={"response": hooks},
@@ -224,7 +224,7 @@ class VendorClient:
                 self._not_before[feed] = asyncio.get_running_loop().time() + wait
             if deadline is not None and asyncio.get_running_loop().time() + wait >= deadline:
                 raise error
-            await self._sleep(wait)
+            await self.sleep(wait)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _wait_for_retry_after(self, feed: str, deadline: float | None) -> None:
@@ -235,7 +235,7 @@ class VendorClient:
             return
         if deadline is not None and until >= deadline:
             raise RateLimitedError(f"{self._host}: it asked not to be asked again so soon")
-        await self._sleep(until - now)
+        await self.sleep(until - now)
 
     def _wait(self, attempt: int, retry_after: str | None) -> float:
         """Seconds before the next attempt: the vendor's Retry-After plus a jitter."""
@@ -254,7 +254,7 @@ class VendorClient:
     ) -> tuple[int, str | None, bytes]:
         """Status, Retry-After and body of one answer; of an error, the beginning of the body."""
         async with self._slot(_where(url), deadline):
-            limit = self._timeout_seconds
+            limit = self.timeout_seconds
             if deadline is not None:
                 limit = min(limit, deadline - asyncio.get_running_loop().time())
                 if limit <= 0:

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from exporter import providers
 from exporter.app import Exporter
 from exporter.config import load
@@ -47,7 +45,7 @@ class SocketSimulation(Simulation):
             load(self.configuration(), providers.load()), clock=self.clock
         )
         for running in exporter.polling.running:
-            running.client._sleep = self._note_wait
+            running.client.sleep = self._note_wait
         self.exporter = exporter
         try:
             yield exporter
@@ -63,5 +61,4 @@ class SocketSimulation(Simulation):
         """From now on one request may take so long."""
         assert self.exporter is not None
         for running in self.exporter.polling.running:
-            running.client._timeout_seconds = seconds
-            running.client._http.timeout = httpx.Timeout(seconds)
+            running.client.timeout_seconds = seconds
