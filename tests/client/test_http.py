@@ -5,7 +5,6 @@ import base64
 import gzip
 import itertools
 import logging
-import selectors
 import socket
 import ssl
 import time
@@ -37,6 +36,7 @@ from exporter.model.errors import (
     ServerError,
     TooLargeError,
 )
+from tests.support.virtual_time import loop_time, run
 
 SECRET = "s3cr3t-value"
 NOW = 1_800_000_000
@@ -44,38 +44,6 @@ CADENCE = 900.0
 MEBIBYTE = 2**20
 GZIP = {"content-encoding": "gzip"}
 USAGE = Request("/v1/usage", (("from", "2026-01-01 00:00"), ("id[]", "a&b")))
-
-
-class _Selector(selectors.DefaultSelector):
-    """Waits for nothing but real events; a wait for a timer moves the clock instead."""
-
-    now = 0.0
-
-    def select(self, timeout=None):
-        events = super().select(timeout if timeout is None else 0)
-        if not events and timeout is not None:
-            self.now += max(timeout, 0)
-        return events
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop on which an hour passes in no time."""
-
-    def __init__(self):
-        self.clock = _Selector()
-        super().__init__(self.clock)
-
-    def time(self):
-        return self.clock.now
-
-
-def run(coroutine):
-    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        return runner.run(coroutine)
-
-
-def loop_time():
-    return asyncio.get_running_loop().time()
 
 
 def in_turn(*answers):
@@ -949,6 +917,7 @@ def test_a_credential_that_was_never_readable_is_an_auth_failure(client, credent
 # --- The real network -----------------------------------------------------------------------------
 
 
+@pytest.mark.sockets
 async def test_a_certificate_nobody_vouches_for_is_said_to_be_one_and_not_retried(client, observed):
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -968,6 +937,7 @@ async def test_a_certificate_nobody_vouches_for_is_said_to_be_one_and_not_retrie
     await server.wait_closed()
 
 
+@pytest.mark.sockets
 async def test_a_refused_connection_is_said_to_be_one(client, unused_tcp_port):
     account = client(None, url=f"http://127.0.0.1:{unused_tcp_port}", cadence_seconds=0.01)
     with pytest.raises(NetworkError, match="the connection was refused"):

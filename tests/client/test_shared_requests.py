@@ -17,7 +17,7 @@ from exporter.model.errors import (
     RateLimitedError,
     ServerError,
 )
-from tests.client.test_http import loop_time, run
+from tests.support.virtual_time import loop_time, run
 
 
 class Vendor:

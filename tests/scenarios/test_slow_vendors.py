@@ -11,6 +11,7 @@ from exporter.model import Request
 from exporter.model.errors import PollTimeoutError
 from exporter.polling.collector import Collector
 from tests.support.simulation import ACCOUNTS, DAY, HOUR, Key, Simulation
+from tests.support.virtual_time import in_virtual_time
 
 PATIENCE_SECONDS = 1.2
 ANSWERS = 30
@@ -90,6 +91,7 @@ async def as_if_it_were_fast(folder: Path, history: int, *instants: float) -> di
         return shown
 
 
+@in_virtual_time
 async def test_a_look_back_that_takes_too_long_does_not_keep_a_feed_from_being_polled(
     tmp_path: Path,
 ) -> None:
@@ -112,6 +114,7 @@ async def test_a_look_back_that_takes_too_long_does_not_keep_a_feed_from_being_p
     assert shown == await as_if_it_were_fast(tmp_path / "fast", 2 * HOUR, *instants)
 
 
+@in_virtual_time
 async def test_a_restart_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> None:
     """What was left for later is in the ledger."""
     simulation = simulate(tmp_path / "slow", 2 * HOUR)
@@ -131,6 +134,7 @@ async def test_a_restart_in_the_middle_loses_nothing_of_it(tmp_path: Path) -> No
     assert shown == await as_if_it_were_fast(tmp_path / "fast", 2 * HOUR, *instants)
 
 
+@in_virtual_time
 async def test_pieces_that_take_too_long_become_shorter_until_one_fits(tmp_path: Path) -> None:
     """After days without an answer, a piece of a day is too much; those of an hour are not."""
     simulation = simulate(tmp_path / "slow", 2 * HOUR)
@@ -159,6 +163,7 @@ async def test_pieces_that_take_too_long_become_shorter_until_one_fits(tmp_path:
     assert shown == await as_if_it_were_fast(tmp_path / "fast", 2 * HOUR, *instants)
 
 
+@in_virtual_time
 async def test_a_vendor_that_does_not_answer_at_all_is_not_a_slow_one(tmp_path: Path) -> None:
     """Requests that fail long before the poll's time is over do not make the next poll shorter."""
     simulation = simulate(tmp_path / "slow", 2 * HOUR)
