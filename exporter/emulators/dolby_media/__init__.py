@@ -193,7 +193,7 @@ class DolbyMedia:
         asked = read_token(token, "jobs") if token else job_filter(request)
         found = [
             job
-            for job in self._listed(now)
+            for job in self._listed(asked, now)
             if matches(job, asked, status=self.display.status(job, now))
         ]
         newest_first = "oldest-first" not in self.quirks
@@ -211,9 +211,11 @@ class DolbyMedia:
         following = {**asked, "after": self._last_told(page, found)} if more else None
         return self._paged(answer, write_token("jobs", **following) if following else None)
 
-    def _listed(self, now: int) -> list[Job]:
-        """The jobs the vendor still lists."""
-        kept = self.jobs.submitted(now - JOB_HISTORY_SECONDS, now + 1, now=now)
+    def _listed(self, asked: dict[str, Any], now: int) -> list[Job]:
+        """The jobs the vendor still lists; no hour that was not asked for is looked at."""
+        first = max(now - JOB_HISTORY_SECONDS, asked.get("submitted_after", 0) // 1000)
+        end = min(now, asked.get("submitted_before", now * 1000) // 1000) + 1
+        kept = self.jobs.submitted(first, end, now=now)
         return [job for job in kept if self.display.lists(job, now)]
 
     def _last_told(self, page: list[Job], found: list[Job]) -> tuple[int, str]:
