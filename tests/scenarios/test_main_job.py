@@ -16,6 +16,8 @@ from exporter.model.measures import BY_NAME
 from tests.support.components import prometheus, promtool
 from tests.support.processes import Exporter, Prometheus, eventually, vendors
 
+pytestmark = pytest.mark.sockets
+
 CADENCE_SECONDS = 3
 HISTORY_HOURS = 2
 HOUR = 3600
@@ -154,7 +156,11 @@ def test_prometheus_sees_exactly_what_the_vendors_hold(
         assert isinstance(emulators.clock, Time)
         stopped = emulators.clock.stop()
         wait_for_polls(exporter, 3)
-        time.sleep(2)  # one more scrape of the last state
+        polled = time.time()
+        eventually(
+            lambda: float(database.query("timestamp(up)")[0]["value"][1]) > polled,
+            "the last state is scraped",
+        )
 
         assert database.query("up")[0]["value"][1] == "1"
         shown = database.query('{__name__=~"media_.*_total",__name__!~"media_exporter_.*"}')
