@@ -4,8 +4,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
-QUICK := $(addprefix tests/,client/test_fetch.py client/test_merge.py client/test_pacing.py \
-  client/test_shared_requests.py config exposition ledger model polling providers)
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
@@ -21,7 +19,7 @@ test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
 	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 quick: .venv/.development ## the tests that need no socket and no installed server
-	$(PYTEST) --numprocesses=auto --maxprocesses=8 $(QUICK) $(ARGS)
+	$(PYTEST) -m 'not soak and not attack and not sockets' --no-sockets --numprocesses=auto --maxprocesses=8 $(ARGS)
 
 check: .venv/.development ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

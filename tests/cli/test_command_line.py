@@ -18,6 +18,8 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.support.processes import vendors
 
+pytestmark = pytest.mark.sockets
+
 SECRET = "planted-credential-3f9c"
 
 

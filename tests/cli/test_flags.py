@@ -149,6 +149,7 @@ BAD = [
 ]
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize("words", BAD, ids=lambda words: " ".join(words)[:60])
 def test_no_input_is_answered_with_a_traceback(words, tmp_path):
     done = subprocess.run(
@@ -190,6 +191,7 @@ def test_the_version_is_one_line_however_narrow_the_terminal(printed, monkeypatc
     assert printed(*words) == f"media-usage-exporter {__version__}\n"
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     "words", [["--help"], ["--version"], ["healthcheck", "--web.listen-address", "127.0.0.1:0"]]
 )

@@ -11,6 +11,8 @@ import trustme
 
 from exporter.cli.healthcheck import check, health_url
 
+pytestmark = pytest.mark.sockets
+
 
 @contextmanager
 def answering(status, body, *, context=None):

@@ -24,6 +24,7 @@ def manager(request, tmp_path):
         yield Supervisor({"NOTIFY_SOCKET": name}), lambda: listener.recv(4096).decode()
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize(
     ("say", "heard"),
     [
@@ -41,6 +42,7 @@ def test_the_manager_hears_what_the_protocol_calls_it(manager, say, heard):
     assert hear() == heard
 
 
+@pytest.mark.sockets
 def test_a_reload_carries_the_monotonic_time_at_which_it_began(manager):
     supervisor, hear = manager
     before = time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -12,6 +12,8 @@ from exporter.cli import flags
 from tests.deploy.configurations import credential_files
 from tests.support import components
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = ROOT / "deploy/compose"
 FILES = sorted(COMPOSE.glob("compose*.yaml"))

@@ -20,6 +20,8 @@ from packaging.utils import canonicalize_name
 from exporter.cli import flags
 from tests.support import components
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 TEXT = DOCKERFILE.read_text("utf-8")

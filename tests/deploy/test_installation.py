@@ -11,6 +11,8 @@ import pytest
 
 import exporter
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parent.parent.parent
 CONFIGURATION = """\
 accounts:

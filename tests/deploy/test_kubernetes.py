@@ -14,6 +14,8 @@ from tests.deploy.configurations import credential_files
 from tests.deploy.kustomize import render
 from tests.support import components
 
+pytestmark = pytest.mark.sockets
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import kubernetes_validate

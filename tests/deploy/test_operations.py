@@ -14,6 +14,8 @@ from exporter.ledger import Ledger, Poll
 from exporter.model import HOUR, Usage, measures
 from exporter.model.errors import LedgerError
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/operations.md"
 TEXT = PAGE.read_text("utf-8")

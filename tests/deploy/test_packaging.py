@@ -16,6 +16,8 @@ from packaging.version import Version
 
 import exporter
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)

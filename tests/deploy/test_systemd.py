@@ -9,6 +9,8 @@ from exporter.cli import flags
 from tests.deploy.configurations import credential_files
 from tests.support import components
 
+pytestmark = pytest.mark.sockets
+
 ROOT = Path(__file__).parent.parent.parent
 SYSTEMD = ROOT / "deploy/systemd"
 UNIT = SYSTEMD / "media-usage-exporter.service"

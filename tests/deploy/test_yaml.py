@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 FOLDERS = [ROOT / "deploy" / name for name in ("compose", "kubernetes", "systemd")]
 RULES = """
@@ -17,6 +19,7 @@ rules:
 """
 
 
+@pytest.mark.sockets
 def test_yaml_files_are_tidy():
     command = [sys.executable, "-m", "yamllint", "--strict", "--format=parsable"]
     linted = subprocess.run([*command, "-d", RULES, *FOLDERS], capture_output=True, text=True)

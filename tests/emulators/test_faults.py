@@ -259,6 +259,7 @@ def test_a_quota_has_a_number_and_a_window(requests, seconds):
         Faults().quota("wowza", requests=requests, seconds=seconds)
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize("kind", ["big-body", "gzip-bomb"])
 async def test_enormous_bodies_pass_64_mebibytes(app, faults, kind):
     """Over a socket more than 64 MiB arrive; the bomb is small on the wire."""
@@ -278,6 +279,7 @@ async def test_enormous_bodies_pass_64_mebibytes(app, faults, kind):
         assert len(gzip.decompress(bomb())) > LIMIT
 
 
+@pytest.mark.sockets
 async def test_a_reset_connection_breaks_off(app, millicast, faults):
     """In process and over a socket the client meets a network error in mid-body."""
     faults.set("millicast", "reset")
@@ -288,6 +290,7 @@ async def test_a_reset_connection_breaks_off(app, millicast, faults):
             await client.get(TOTAL)
 
 
+@pytest.mark.sockets
 @pytest.mark.parametrize("kind", ["stall", "drip"])
 async def test_a_stalled_vendor_lets_go_of_a_client_that_leaves(app, faults, kind):
     """Nothing (or a trickle) comes until the client gives up; afterwards all is well."""

@@ -23,6 +23,8 @@ from tests.grafana.documents import (
 )
 from tools.dashboards.generated import FILES
 
+pytestmark = pytest.mark.sockets
+
 COLUMNS = 24
 OF_PROMETHEUS = {"up", "scrape_duration_seconds"}
 OF_THE_PROCESS = {

@@ -7,6 +7,8 @@ import yaml
 from tests.grafana.documents import DASHBOARDS, FOLDER, Json
 from tests.grafana.lint_rules import RULES, Finding
 
+pytestmark = pytest.mark.sockets
+
 EXCLUSIONS: Json = yaml.safe_load((FOLDER / ".lint").read_text())["exclusions"]
 
 

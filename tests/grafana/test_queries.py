@@ -35,7 +35,7 @@ from tests.grafana.documents import (
 from tests.support.components import prometheus
 from tests.support.processes import Exporter, Prometheus, eventually, vendors
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.sockets, pytest.mark.timeout(180)]
 
 WINDOW = "2m"
 WINDOW_SECONDS = 120

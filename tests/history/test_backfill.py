@@ -25,6 +25,8 @@ from exporter.model.measures import (
 from tests.history.ledgers import BEGAN, Notebook, hour, lines
 from tests.support.components import promtool
 
+pytestmark = pytest.mark.sockets
+
 LIVE = ("live",)
 SERIES = 'media_delivered_bytes_total{provider="millicast",account="live",kind="live"}'
 

@@ -19,6 +19,8 @@ from exporter.model.errors import ExporterError
 from exporter.model.measures import DELIVERED_BYTES, STREAM_DELIVERED_BYTES, VIEWING_SECONDS
 from tests.history.ledgers import Notebook, hour
 
+pytestmark = pytest.mark.sockets
+
 
 @pytest.fixture
 def notebook(tmp_path):

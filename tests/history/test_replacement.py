@@ -16,6 +16,8 @@ from tests.history.ledgers import Notebook, hour
 from tests.support.components import prometheus, promtool
 from tests.support.processes import Prometheus
 
+pytestmark = pytest.mark.sockets
+
 DOCUMENT = Path(__file__).parents[2] / "docs" / "history.md"
 
 

@@ -30,7 +30,10 @@ POWER_CUT = 20 * DAY
 SETTLING = {"millicast": 3 * HOUR, "dolby_media": DAY, "wowza": 4 * HOUR, "livepeer": 3 * HOUR}
 RECEIVER_DOWN = range(5 * DAY, 8 * DAY)
 
-pytestmark = pytest.mark.xdist_group("thirty days")  # they share what the truth is
+pytestmark = [
+    pytest.mark.sockets,
+    pytest.mark.xdist_group("thirty days"),
+]  # they share what the truth is
 
 EVERYTHING = '{__name__=~"media_.*"}'
 TSDB = ("--storage.tsdb.retention.time=100y", "--web.enable-remote-write-receiver")

@@ -72,6 +72,7 @@ def test_a_second_opener_is_refused(path, ledger, clock):
     assert str(path) in one_line(error)
 
 
+@pytest.mark.sockets
 def test_another_process_is_refused_too(path, ledger):
     """The lock is between processes, not only within one."""
     script = (

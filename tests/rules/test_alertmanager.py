@@ -9,6 +9,8 @@ import yaml
 from tests.rules.rulefiles import ROOT, Rule, alerts, known, labels_of
 from tests.support.components import amtool
 
+pytestmark = pytest.mark.sockets
+
 CONFIGURATION = ROOT / "deploy" / "alertmanager" / "alertmanager.yml"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.rules.rulefiles import ROOT, Rule, alerts, known, rules
 
+pytestmark = pytest.mark.sockets
+
 DOCUMENT = ROOT / "docs" / "alerts.md"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 BASE = "https://github.com/media-usage-exporter/media-usage-exporter/blob/main/docs/runbooks/"

@@ -24,6 +24,8 @@ from tests.rules.rulefiles import ROOT, RULES
 from tests.support.components import alertmanager, prometheus
 from tests.support.processes import Exporter, Prometheus, eventually, free_port, vendors
 
+pytestmark = pytest.mark.sockets
+
 CADENCE_SECONDS = 3
 FASTER = 900 // CADENCE_SECONDS
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -11,6 +11,8 @@ import yaml
 from tests.rules.rulefiles import ROOT, RULE_FILES, alerts, rules
 from tests.support.components import promtool
 
+pytestmark = pytest.mark.sockets
+
 CASES = Path(__file__).parent
 ALERT_CASES = tuple(sorted((CASES / "alerts").glob("*.yml")))
 RECORDING_CASES = tuple(sorted((CASES / "recording").glob("*.yml")))

@@ -20,6 +20,8 @@ from tests.rules.rulefiles import (
     walk,
 )
 
+pytestmark = pytest.mark.sockets
+
 TWO_POLLS = timedelta(minutes=30)
 COUNTING = ("increase", "rate", "resets")
 AS_READ = {

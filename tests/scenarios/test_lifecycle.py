@@ -15,6 +15,8 @@ from exporter.emulators.world import World
 from tests.support.processes import Exporter, eventually, vendors
 from tests.support.simulation import Simulation
 
+pytestmark = pytest.mark.sockets
+
 MILLICAST = """\
   - name: live
     provider: millicast

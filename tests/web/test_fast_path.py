@@ -15,6 +15,8 @@ from exporter.web.listen import listen
 from exporter.web.server import WebOptions
 from tests.support.simulation import Simulation
 
+pytestmark = pytest.mark.sockets
+
 ORDINARY = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
 UNUSUAL = b"GET /metrics HTTP/1.1\r\nHost: x\r\nTE: x\r\nAccept: text/plain\r\n\r\n"
 GZIP = ORDINARY.replace(b"Accept:", b"Accept-Encoding: gzip\r\nAccept:")

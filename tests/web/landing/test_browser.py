@@ -9,6 +9,8 @@ from tests.support.components import chromium
 from tests.web.landing.browser import measure
 from tests.web.landing.statuses import NOW, every_account, in_trouble
 
+pytestmark = pytest.mark.sockets
+
 NARROW, WIDE = 360, 1400
 
 

@@ -71,21 +71,25 @@ def test_every_fault_is_told_with_its_line_and_key(path, file):
     assert caught.value.faults == [line.replace("<folder>", str(file.parent)) for line in expected]
 
 
+@pytest.mark.sockets
 @files("good")
 def test_promtool_accepts_what_we_accept(file):
     assert complaint(file) == ""
 
 
+@pytest.mark.sockets
 @files("bad")
 def test_promtool_refuses_what_we_refuse(file):
     assert complaint(file) != ""
 
 
+@pytest.mark.sockets
 @files("newer")
 def test_promtool_accepts_what_is_new_once_it_knows_it(file):
     assert only_too_new(complaint(file))
 
 
+@pytest.mark.sockets
 @files("refused")
 def test_what_only_we_refuse_is_documented(path, file):
     assert only_too_new(complaint(file)), "both refuse it: it belongs to the bad ones"

@@ -1,8 +1,10 @@
 """Passwords, headers and the limit on requests, over real sockets."""
 
+import asyncio
 import base64
 import logging
 import subprocess
+import threading
 
 import bcrypt
 import httpx
@@ -13,6 +15,8 @@ from exporter.model.errors import ConfigError
 from exporter.web import toolkit
 from exporter.web.toolkit import logins
 from tests.web.toolkit.serving import Site
+
+pytestmark = pytest.mark.sockets
 
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -159,11 +163,24 @@ def test_the_unknown_users_hash_is_one_that_bcrypt_computes():
     assert bcrypt.hashpw(b"", hashed)[:29] == hashed[:29]
 
 
-async def test_no_more_logins_wait_than_can_be_computed_soon():
+async def test_no_more_logins_wait_than_can_be_computed_soon(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: release.wait())
     one = logins.Logins()
-    one._waiting = logins.MAX_WAITING
-    with pytest.raises(logins.TooManyLoginsError):
-        await one.accept({b"alice": Secret(HASH)}, b"alice", PASSWORD.encode())
+    users = {b"%d" % number: Secret(HASH) for number in range(logins.MAX_WAITING + 1)}
+
+    async def accept(number):
+        return await one.accept(users, b"%d" % number, PASSWORD.encode())
+
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(accept(number)) for number in range(logins.MAX_WAITING)]
+        await asyncio.sleep(0)  # every one has begun
+        try:
+            with pytest.raises(logins.TooManyLoginsError):
+                await accept(logins.MAX_WAITING)
+        finally:
+            release.set()
+    assert all(task.result() for task in waiting)
     one.close()
 
 

@@ -15,6 +15,8 @@ from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
 from tests.support.processes import Exporter, eventually, vendors
 
+pytestmark = pytest.mark.sockets
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Iterator[Path]:

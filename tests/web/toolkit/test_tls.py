@@ -20,6 +20,8 @@ from exporter.web.toolkit import tls
 from tests.support import components
 from tests.web.toolkit.serving import Site
 
+pytestmark = pytest.mark.sockets
+
 SERVED = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"
 VERIFIED = (
     f"{SERVED}  client_ca_file: clients.pem\n  client_auth_type: RequireAndVerifyClientCert\n"
