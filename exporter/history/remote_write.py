@@ -25,7 +25,7 @@ import httpx
 from exporter import __version__
 from exporter.client.responses import retry_after_seconds
 from exporter.config import RemoteWrite
-from exporter.credentials import Watched
+from exporter.credentials import CurrentCredential
 from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history.write_request import encoder
 from exporter.ledger.book import other_labels
@@ -238,7 +238,7 @@ class RemoteWriter:
     _encode: Callable[[Iterable[tuple[Labels, list[tuple[int, float]]]]], bytes] = field(init=False)
     _queue: Queue = field(init=False)
     _http: httpx.AsyncClient = field(init=False)
-    _secret: Watched | None = field(init=False)
+    _secret: CurrentCredential | None = field(init=False)
     _failing: bool = False
     _task: asyncio.Task[None] | None = None
 
@@ -246,7 +246,7 @@ class RemoteWriter:
         self._encode = encoder()
         self._queue = Queue(self.ledger, self.settings.labels)
         source = self.settings.token or self.settings.password
-        self._secret = None if source is None else Watched(source)
+        self._secret = None if source is None else CurrentCredential(source)
         if self._secret is not None:
             self._secret.secret()  # to say at the start that it cannot be read
         self._http = httpx.AsyncClient(
