@@ -1,4 +1,4 @@
-"""The composition root: builds everything out of a configuration, and runs it."""
+"""Constructs the exporter from a configuration, runs it and reloads it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from exporter.web.toolkit import WebSecurity
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 900.0
-"""How long a single poll may take that no other follows."""
+ONCE_SECONDS = 900.0
+"""How long the poll of `once` may take at least; no next tick limits it."""
 
 
 class Exporter:
-    """Every part, put together. Use `open`, then `once` or `serve`, then `close`.
+    """One running exporter. Call `open`, then `once` or `serve`, then `close`.
 
-    `read_config` gives the configuration as it is on disk now, for reloading.
+    `read_config` reads the configuration from disk again, for a reload; None forbids reloads.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Exporter:
     ) -> Exporter:
         """Read the credentials, open the ledger, and publish what it holds.
 
-        `transport` stands in for the network. Raises an ExporterError, in one line, when any of
-        it cannot be done.
+        `transport` replaces the network in tests. `clock` returns Unix seconds. Raises an
+        ExporterError, with a message of one line, when a step fails.
         """
         worker = Worker()
         try:
@@ -110,16 +110,16 @@ class Exporter:
         )
         try:
             await exporter.polling.replace(config)
-            await exporter._push_with(exporter._remote_writer(config.remote_write))
+            await exporter._replace_remote_writer(exporter._remote_writer(config.remote_write))
         except BaseException:
             await exporter.close()
             raise
         return exporter
 
     async def close(self) -> None:
-        """Let go of connections and of the ledger."""
+        """Stop polling and remote write; close the connections and the ledger."""
         await self.polling.close()
-        await self._push_with(None)
+        await self._replace_remote_writer(None)
         await self.shared.worker.run(self.shared.ledger.close)
         self.shared.worker.close()
 
@@ -130,7 +130,7 @@ class Exporter:
 
     async def once(self) -> bool:
         """Poll every account once; True if every feed succeeded."""
-        patience = max(self._config.polling.cadence_seconds, PATIENCE_SECONDS)
+        patience = max(self._config.polling.cadence_seconds, ONCE_SECONDS)
         results = await asyncio.gather(
             *(collector.poll(patience_seconds=patience) for collector in self.collectors)
         )
@@ -140,7 +140,7 @@ class Exporter:
     async def serve(
         self, sockets: Sequence[socket.socket], web: WebOptions, *, stop: asyncio.Event
     ) -> None:
-        """Poll and answer until `stop` is set."""
+        """Poll, answer HTTP requests and push by remote write until `stop` is set."""
         server = Server(
             self,
             telemetry_path=web.telemetry_path,
@@ -165,12 +165,12 @@ class Exporter:
                 async with asyncio.timeout(STOPPING_SECONDS):
                     await self._reloading.acquire()
             await self.polling.stop()
-            await self._push_with(None)
+            await self._replace_remote_writer(None)
             http.should_exit = True
             await serving
 
     def _remote_writer(self, settings: RemoteWrite | None) -> RemoteWriter | None:
-        """What pushes there; None for nowhere."""
+        """A writer for these settings, not started; None without `remote_write`."""
         if settings is None:
             return None
         shared = self.shared
@@ -180,8 +180,11 @@ class Exporter:
         )
         return RemoteWriter(settings, shared.ledger, shared.worker, telemetry, shared.clock)
 
-    async def _push_with(self, writer: RemoteWriter | None) -> None:
-        """Push with this from now on, or not at all."""
+    async def _replace_remote_writer(self, writer: RemoteWriter | None) -> None:
+        """Stop the present remote writer; use `writer` from now on, or none.
+
+        While serving, the new one is started at once.
+        """
         if self.remote_writer is not None:
             await self.remote_writer.stop()
         self.remote_writer = writer
@@ -192,22 +195,22 @@ class Exporter:
     # Reloading.
 
     async def reload(self) -> str | None:
-        """Take over the configuration and the credentials as they are on disk now.
+        """Read the configuration and the credentials again, and apply what has changed.
 
-        Returns None, or in words why everything stays as it was. Accounts that did not change
-        are left alone, in the middle of a poll, too; what a changed one had begun to poll is
-        asked for again.
+        Returns None, or the error because of which the old configuration stays in force.
+        Accounts that did not change are not interrupted, not even in the middle of a poll; a
+        poll of a changed account is broken off and its windows are requested again.
         """
         async with self._reloading:
             try:
-                config = self._read_anew()
+                config = self._reread_config()
                 if self._security is not None and (problem := self._security.refresh()):
                     raise ServeError(problem)
-                pushes_anew = config.remote_write != self._config.remote_write
-                writer = self._remote_writer(config.remote_write) if pushes_anew else None
+                remote_write_changed = config.remote_write != self._config.remote_write
+                writer = self._remote_writer(config.remote_write) if remote_write_changed else None
                 await self.polling.replace(config)
-                if pushes_anew:
-                    await self._push_with(writer)
+                if remote_write_changed:
+                    await self._replace_remote_writer(writer)
                 self._config = config
             except ExporterError as error:
                 self.shared.telemetry.reloaded(successful=False)
@@ -220,7 +223,8 @@ class Exporter:
             log.info("configuration reloaded", extra={"accounts": len(config.accounts)})
             return None
 
-    def _read_anew(self) -> Config:
+    def _reread_config(self) -> Config:
+        """The configuration on disk; ServeError where it needs a restart."""
         if self.read_config is None:
             raise ServeError("this configuration cannot be read anew")
         config = self.read_config()
@@ -228,7 +232,7 @@ class Exporter:
             raise ServeError("ledger.path cannot be changed while running; restart instead")
         return config
 
-    # What the server asks.
+    # What `exporter.web` calls.
 
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
@@ -236,15 +240,15 @@ class Exporter:
         return self.shared.publisher.accounts
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
-        """The newest exposition."""
+        """The page published last, with these accounts only; None: with all."""
         return self.shared.publisher.page(format, accounts)
 
     def status(self) -> tuple[AccountStatus, ...]:
-        """How every account stands."""
+        """The status of every account and its feeds."""
         return self.polling.status()
 
     def healthy(self) -> str | None:
-        """What is wrong with the poll loop, or None."""
+        """None while every poll loop moves, else one sentence that says what is wrong."""
         missing = None if self._reloading.locked() else self.polling.not_polled()
         if missing is not None:
             return f"Account {missing} is not polled since a reload failed."
@@ -252,14 +256,14 @@ class Exporter:
         return None if stuck is None else f"The poll loop of account {stuck} does not move."
 
     def ready(self) -> str | None:
-        """What is missing until every account can be shown, or None."""
+        """None once every account has been polled, else one sentence that names the others."""
         waiting = self.polling.waiting()
         return f"Not polled yet: {', '.join(waiting)}." if waiting else None
 
     def configuration(self) -> str:
-        """The running configuration, redacted."""
+        """The running configuration as text, without its secrets."""
         return redacted(self._config)
 
     def now(self) -> float:
-        """The time."""
+        """The present instant in Unix seconds."""
         return self.shared.clock()

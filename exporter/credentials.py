@@ -1,6 +1,6 @@
-"""Credentials: values that will not print themselves, and where they come from.
+"""Credentials: a type that does not print them, and the files and variables they come from.
 
-That is a file, which may be rotated at any time, or the environment.
+A file may be rotated at any time; the environment of a process does not change.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TypeAlias
 from exporter.model.errors import CredentialError
 
 LONGEST_BYTES = 65536
-"""A file above this is not a credential; servers refuse headers long before."""
+"""A larger file is not a credential; servers refuse much shorter headers already."""
 
 
 class Secret:
-    """A credential. Every way of printing it shows `********`; only `reveal()` gives it away.
+    """A credential. `str` and `repr` give `********`; only `reveal()` returns the value.
 
     Equality compares the content, so that a rotated credential can be noticed.
     """
@@ -44,8 +44,20 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce__(self) -> str | tuple[object, ...]:
-        # Pickles and deep copies are ways of printing, too.
+        # A pickle would hold the value in plain text.
         raise TypeError("a Secret is not serialised")
+
+
+FileVersion: TypeAlias = tuple[int, int, int] | None
+
+
+def file_version(path: Path) -> FileVersion:
+    """Changes whenever the file is written or replaced; None while it does not exist."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,10 @@ class FileCredential:
     path: Path
 
     def read(self) -> Secret:
-        """What the file holds now; CredentialError if that is not a credential."""
+        """The file's content without white space around it.
+
+        CredentialError if it cannot be read or cannot be a credential.
+        """
         what = f"credential file {self.path}"
         try:
             with self.path.open("rb") as file:
@@ -72,7 +87,7 @@ class FileCredential:
                 f"{what}: larger than {LONGEST_BYTES} bytes; expected the credential alone"
             )
         try:
-            # Editors on Windows like to begin a file with a byte order mark.
+            # Some editors on Windows write a byte order mark first.
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
             # From None: the original error carries the content.
@@ -80,12 +95,8 @@ class FileCredential:
         return _secret(text, what)
 
     def version(self) -> object:
-        """Changes whenever the file is written or replaced; None while it is not there."""
-        try:
-            status = self.path.stat()
-        except (OSError, ValueError):
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+        """The file's version; None while it does not exist."""
+        return file_version(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +114,15 @@ class EnvironmentCredential:
         return _secret(value, what)
 
     def version(self) -> object:
-        """Always the same: nobody outside changes the environment of a running process."""
+        """Always the same: the environment of a running process does not change."""
         return self.name
 
 
 CredentialSource: TypeAlias = FileCredential | EnvironmentCredential
 
 
-class Watched:
-    """The newest credential of a source, read again only when the source has changed."""
+class CurrentCredential:
+    """A source's credential as it is now; the source is read again only after a change."""
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source
@@ -119,15 +130,15 @@ class Watched:
         self._secret: Secret | None = None
 
     def __repr__(self) -> str:
-        return f"Watched({self._source!r})"
+        return f"CurrentCredential({self._source!r})"
 
     def secret(self) -> Secret:
         """The credential as it is now.
 
-        A rotation may take the file away or leave it half written for a moment: the credential
-        read before stays in use until there is a new one. CredentialError if there was none.
+        During a rotation the file may be missing or incomplete for a moment: the credential read
+        before stays in use until a new one can be read. CredentialError if none was ever read.
         """
-        # The version comes before the content: a write in between is then noticed next time.
+        # The version is read before the content, so that a write in between is noticed next time.
         version = self._source.version()
         if self._secret is None or (version is not None and version != self._version):
             try:
@@ -141,7 +152,10 @@ class Watched:
 
 
 def _secret(text: str, what: str) -> Secret:
-    """`text` as a credential that can be sent in a header; faults never show it."""
+    """`text` as a credential that a header can carry, else CredentialError, which never shows it.
+
+    `what` names the source at the beginning of the error.
+    """
     value = text.strip()
     if not value:
         raise CredentialError(f"{what}: empty; expected the credential in it")

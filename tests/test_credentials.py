@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from exporter.credentials import EnvironmentCredential, FileCredential, Watched
+from exporter.credentials import CurrentCredential, EnvironmentCredential, FileCredential
 from exporter.model.errors import CredentialError
 
 SECRET = "s3cr3t-value"
@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(path, make):
 
 def test_a_credential_can_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("VENDOR_TOKEN", f"{SECRET}\n")
-    assert Watched(EnvironmentCredential("VENDOR_TOKEN")).secret().reveal() == SECRET
+    assert CurrentCredential(EnvironmentCredential("VENDOR_TOKEN")).secret().reveal() == SECRET
 
 
 @pytest.mark.parametrize(("value", "why"), [(None, "not set"), ("", "empty")])
@@ -73,7 +73,7 @@ def test_an_environment_variable_without_a_credential_is_named(monkeypatch, valu
 
 def test_a_rotated_file_is_noticed_even_if_size_and_time_are_the_same(path):
     path.write_text("old")
-    watched = Watched(FileCredential(path))
+    watched = CurrentCredential(FileCredential(path))
     assert watched.secret().reveal() == "old"
     before = path.stat()
     fresh = path.with_name("fresh")
@@ -85,14 +85,14 @@ def test_a_rotated_file_is_noticed_even_if_size_and_time_are_the_same(path):
 
 def test_an_unchanged_file_is_read_once(path):
     path.write_text(SECRET)
-    watched = Watched(FileCredential(path))
+    watched = CurrentCredential(FileCredential(path))
     assert watched.secret() is watched.secret()
 
 
 @pytest.mark.parametrize("disturb", [lambda path: path.unlink(), lambda path: path.write_text("")])
 def test_a_file_in_the_middle_of_a_rotation_leaves_the_old_credential_in_use(path, disturb):
     path.write_text("old")
-    watched = Watched(FileCredential(path))
+    watched = CurrentCredential(FileCredential(path))
     watched.secret()
     disturb(path)
     assert watched.secret().reveal() == "old"
@@ -101,7 +101,7 @@ def test_a_file_in_the_middle_of_a_rotation_leaves_the_old_credential_in_use(pat
 
 
 def test_a_file_that_was_never_there_is_an_error_until_it_comes(path):
-    watched = Watched(FileCredential(path))
+    watched = CurrentCredential(FileCredential(path))
     for _ in range(2):
         with pytest.raises(CredentialError):
             watched.secret()
@@ -111,7 +111,7 @@ def test_a_file_that_was_never_there_is_an_error_until_it_comes(path):
 
 def test_a_watched_credential_does_not_show_itself(path):
     path.write_text(SECRET)
-    watched = Watched(FileCredential(path))
+    watched = CurrentCredential(FileCredential(path))
     watched.secret()
     assert SECRET not in repr(watched)
     assert SECRET not in str(vars(watched))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import click
 import uvloop
 
-from exporter.cli import doctor, inputs
+from exporter.cli import inputs, online_check
 from exporter.config import Account, Config, durations
 from exporter.model.errors import ConfigError, CredentialError
 from exporter.polling.accounts import authenticator_of
@@ -18,8 +18,8 @@ from exporter.web.toolkit import load as load_web
 
 
 def command(chosen: SimpleNamespace) -> int:
-    """Print it; 1 if `--online` finds something that is polled refused."""
-    config = _load_both(chosen)
+    """Print the report; 1 if with `--online` a vendor refuses a feed that is polled."""
+    config = _load(chosen)
     for warning in config.warnings:
         click.echo(f"warning: {warning}")
     polling = config.polling
@@ -35,13 +35,13 @@ def command(chosen: SimpleNamespace) -> int:
         feeds = list(account.provider.feeds(account.feeds, account.options))
         if (discovery := discovery_feed(account)) is not None:
             feeds.append(discovery)
-        price = cost(
+        requests = cost(
             feeds,
             streams=configured_streams(account),
             cadence_seconds=polling.cadence_seconds,
             delay_seconds=polling.delay_seconds,
         )
-        total += price.per_day
+        total += requests.per_day
         for name in _idle(account):
             click.echo(
                 f"warning: account {account.name}: feed {name} asks for nothing: no setting of the"
@@ -49,17 +49,17 @@ def command(chosen: SimpleNamespace) -> int:
             )
         click.echo(
             f"  {account.name}: {account.provider.name} at {account.url};"
-            f" feeds {', '.join(account.feeds)}; {price.per_poll} requests a poll,"
-            f" {price.per_day} a day"
+            f" feeds {', '.join(account.feeds)}; {requests.per_poll} requests a poll,"
+            f" {requests.per_day} a day"
         )
     click.echo(
         f"{total} requests a day at least; further pages of long lists and found streams add to it"
     )
-    return _examine(config) if chosen.online else 0
+    return _check_online(config) if chosen.online else 0
 
 
-def _load_both(chosen: SimpleNamespace) -> Config:
-    """The configuration; ConfigError with the faults of the web configuration, too."""
+def _load(chosen: SimpleNamespace) -> Config:
+    """The configuration; ConfigError with the faults of both files, the web configuration's too."""
     faults: list[str] = []
     config: Config | None = None
     try:
@@ -78,7 +78,7 @@ def _load_both(chosen: SimpleNamespace) -> Config:
 
 
 def _idle(account: Account) -> list[str]:
-    """The feeds that ask for nothing, because no names or ids are given nor looked up."""
+    """The feeds without any request: they need names or ids that no option and no discovery gives."""
     streams = configured_streams(account)
     looked_up = account.options.get("discover") is True
     return [
@@ -89,11 +89,11 @@ def _idle(account: Account) -> list[str]:
     ]
 
 
-def _examine(config: Config) -> int:
-    """Try every credential, and say what it may do; 1 if something that is polled is refused."""
+def _check_online(config: Config) -> int:
+    """Request every feed once and print the outcome; 1 if a polled feed is refused."""
     healthy = True
     for account in config.accounts:
-        finding = uvloop.run(doctor.examine(account, config.polling))
-        click.echo("\n".join(doctor.report(finding)))
+        finding = uvloop.run(online_check.examine(account, config.polling))
+        click.echo("\n".join(online_check.report(finding)))
         healthy = healthy and finding.healthy
     return 0 if healthy else 1

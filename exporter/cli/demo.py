@@ -1,4 +1,4 @@
-"""The whole product without an account: emulated vendors on loopback, and a configuration."""
+"""`demo`: the exporter with emulated vendors on loopback, so that no account is needed."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from exporter.web.server import WebOptions, WebServer
 CREDENTIAL = "demo"
 DEMO_CADENCE_SECONDS = 15
 FAULT_KINDS = KINDS
+"""For the help of `emulate`: only this module may import the emulators."""
 
 
 def command(chosen: SimpleNamespace) -> int:
@@ -46,8 +47,8 @@ async def _demonstrate(
     chosen: SimpleNamespace, listeners: Sequence[socket.socket], web: WebOptions
 ) -> None:
     emulated = emulators(seed=chosen.seed, publish_seconds=DEMO_CADENCE_SECONDS)
-    with workplace() as folder:
-        async with listening(emulated, listen("127.0.0.1:0")) as address:
+    with credential_folder() as folder:
+        async with serve_emulators(emulated, listen("127.0.0.1:0")) as address:
             file = folder / "config.yaml"
             file.write_text(
                 configuration(
@@ -75,7 +76,7 @@ async def _demonstrate(
 
 
 def emulators(*, seed: int, publish_seconds: int, faults: Sequence[str] = ()) -> Emulators:
-    """All four vendors, with faults as `PROVIDER:KIND[:TIMES]`; ServeError for one unknown."""
+    """All four vendors; `faults` are `PROVIDER:KIND[:TIMES]`, ServeError for one not valid."""
     switched = Faults()
     emulated = Emulators(
         World(seed=seed, publish_seconds=publish_seconds), credential=CREDENTIAL, faults=switched
@@ -93,9 +94,9 @@ def emulators(*, seed: int, publish_seconds: int, faults: Sequence[str] = ()) ->
 
 
 @asynccontextmanager
-async def listening(emulated: Emulators, listener: socket.socket) -> AsyncIterator[str]:
+async def serve_emulators(emulated: Emulators, listener: socket.socket) -> AsyncIterator[str]:
     """Serve the emulators on `listener`; gives their address, `HOST:PORT`."""
-    # A vendor that breaks off an answer on purpose is a traceback to uvicorn.
+    # uvicorn logs a traceback for the fault `reset`, which raises on purpose.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     http = WebServer(
         uvicorn.Config(
@@ -117,8 +118,8 @@ async def listening(emulated: Emulators, listener: socket.socket) -> AsyncIterat
 
 
 @contextmanager
-def workplace() -> Iterator[Path]:
-    """A folder for as long as it is needed, with the credential in it."""
+def credential_folder() -> Iterator[Path]:
+    """A temporary folder with the file `credential` in it, deleted at exit."""
     with tempfile.TemporaryDirectory(prefix="media-usage-exporter-") as name:
         folder = Path(name)
         (folder / "credential").write_text(CREDENTIAL)
@@ -128,7 +129,11 @@ def workplace() -> Iterator[Path]:
 def configuration(
     address: str, folder: Path, emulated: Emulators, *, cadence_seconds: int, every_feed: bool
 ) -> str:
-    """A config.yaml that polls the emulators at `address`."""
+    """The text of a config.yaml that polls the emulators at `address` (`HOST:PORT`).
+
+    `folder` has the credential and gets the ledger. `every_feed` adds the feeds that are not
+    polled by default, with the options they need.
+    """
     credential = json.dumps(str(folder / "credential"))
     known = providers.load()
     accounts: list[str] = []

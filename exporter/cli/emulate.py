@@ -26,8 +26,8 @@ async def _emulate(chosen: SimpleNamespace, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     emulated = demo.emulators(seed=chosen.seed, publish_seconds=900, faults=chosen.fault)
-    with demo.workplace() as folder:
-        async with demo.listening(emulated, listener) as address:
+    with demo.credential_folder() as folder:
+        async with demo.serve_emulators(emulated, listener) as address:
             click.echo(
                 demo.configuration(address, folder, emulated, cadence_seconds=60, every_feed=False)
             )

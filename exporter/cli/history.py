@@ -1,4 +1,4 @@
-"""`backfill` and `export`: from the command line's words to bytes in a file or a pipe."""
+"""`backfill` and `export`: read their flags, and write to a file, a pipe or stdout."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ BUILT_IN_LABELS = {"provider", "account", "le"}.union(*(measure.labels for measu
 
 
 def command(chosen: SimpleNamespace) -> int:
-    """Write what is asked for out of the ledger that a flag or the configuration names."""
+    """Write the selected part of the ledger that a flag or the configuration names."""
     choice = _choice(chosen)
     if chosen.command == "export" and chosen.format == "parquet":
-        export.load_arrow()  # to say so before anything is written
+        export.load_arrow()  # raises before anything is written
     named = chosen.ledger_path
     path = Path(named) if named else inputs.configuration(chosen).ledger.path
-    with reading(path) as connection, _output(chosen.output) as output, _Progress() as progress:
+    with reading(path) as history, _output(chosen.output) as output, _Progress() as progress:
         now = int(time.time())
         if chosen.command == "backfill":
             chunks = 0
-            for chunk in backfill(connection, choice, now=now, progress=progress):
+            for chunk in backfill(history, choice, now=now, progress=progress):
                 output.write(chunk.encode("utf-8", "replace"))
                 chunks += 1
-            if chunks == 1:  # the ending
+            if chunks == 1:  # only `# EOF`
                 progress.say("nothing is settled in this time; --unsettled takes what may change")
         else:
-            rows = export.rows(connection, choice)
+            rows = export.rows(history, choice)
             export.write(progress.counting(rows), chosen.format, output)
         output.flush()
     return 0
@@ -81,7 +81,7 @@ def _instant(flag: str, text: str | None) -> int | None:
 
 @contextmanager
 def _output(name: str) -> Iterator[BinaryIO]:
-    """Standard output, or a file that is put in place when it is complete."""
+    """Standard output, or a file that replaces `name` once it is complete."""
     if name == STDOUT:
         yield sys.stdout.buffer
         return
@@ -104,7 +104,7 @@ def _output(name: str) -> Iterator[BinaryIO]:
 
 
 class _Progress:
-    """One line on a terminal, renewed in place; nothing anywhere else."""
+    """Shows progress in one line of stderr, overwritten in place; nothing if it is no terminal."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
@@ -124,12 +124,12 @@ class _Progress:
             sys.stderr.flush()
 
     def say(self, text: str) -> None:
-        """A line that stays, also where nobody watches."""
+        """Write a line that stays, also where stderr is no terminal."""
         self("")
         sys.stderr.write(f"{text}\n")
 
     def counting(self, rows: Iterator[export.Row]) -> Iterator[export.Row]:
-        """The same rows, counted now and then."""
+        """The same rows; their number is shown every 0.2 s."""
         for number, row in enumerate(rows, start=1):
             if self._shown and number % 1000 == 0 and time.monotonic() >= self._next:
                 self._next = time.monotonic() + 0.2

@@ -25,7 +25,7 @@ def command(chosen: SimpleNamespace) -> int:
 async def _poll(config: Config) -> int:
     exporter = await Exporter.open(config)
     try:
-        progress = asyncio.create_task(_tell_progress(exporter, time.monotonic()))
+        progress = asyncio.create_task(_show_progress(exporter, time.monotonic()))
         try:
             succeeded = await exporter.once()
         finally:
@@ -45,8 +45,8 @@ async def _poll(config: Config) -> int:
     return 0 if succeeded else 1
 
 
-async def _tell_progress(exporter: Exporter, started: float) -> None:
-    """One line on a terminal that says how far the poll has come."""
+async def _show_progress(exporter: Exporter, started: float) -> None:
+    """Write how many feeds are polled to stderr every 0.2 s, if that is a terminal."""
     while sys.stderr.isatty():
         feeds = [feed for account in exporter.status() for feed in account.feeds]
         done = sum(feed.state != "waiting" for feed in feeds)

@@ -1,4 +1,4 @@
-"""One run of the exporter, from its start to the signal that ends it."""
+"""`serve`: runs the exporter from its start to the signal that ends it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import uvloop
 from exporter import __version__
 from exporter.app import Exporter
 from exporter.cli import inputs, logs
-from exporter.cli.systemd import Supervisor, watchdog_interval
+from exporter.cli.systemd import ServiceManager, watchdog_interval
 from exporter.config import Config
 from exporter.exposition import garbage_collection
 from exporter.web.connections import raise_descriptor_limit
@@ -45,8 +45,8 @@ async def run(
 ) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads. `announce` is called at the start.
 
-    A service manager that asked for it is told of each step, and is kept assured for as long as
-    the poll loops move.
+    A service manager is notified of start, reload and stop, and its watchdog for as long as the
+    poll loops move.
     """
     garbage_collection.set_up()
     raise_descriptor_limit()
@@ -54,18 +54,18 @@ async def run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    supervisor = Supervisor(os.environ)
+    service_manager = ServiceManager(os.environ)
     exporter = await Exporter.open(
         config, created_timestamps=web.created_timestamps, read_config=read_config
     )
     tasks: set[asyncio.Task[None]] = set()
 
     async def reload() -> None:
-        supervisor.reloading()
+        service_manager.reloading()
         try:
             await exporter.reload()
         finally:
-            supervisor.ready()
+            service_manager.ready()
 
     def start(work: Callable[[], Coroutine[object, object, None]]) -> None:
         task = loop.create_task(work())
@@ -78,11 +78,11 @@ async def run(
             log.warning("configuration", extra={"warning": warning})
         log.info("started", extra={"version": __version__, "accounts": len(config.accounts)})
         announce()
-        supervisor.ready(f"polling {len(config.accounts)} accounts")
+        service_manager.ready(f"polling {len(config.accounts)} accounts")
         interval = watchdog_interval(os.environ, os.getpid())
         if interval is not None:
-            start(lambda: assure(supervisor, exporter, interval))
-        start(lambda: _announce_end(supervisor, stop))
+            start(lambda: notify_watchdog(service_manager, exporter, interval))
+        start(lambda: _announce_end(service_manager, stop))
         await exporter.serve(listeners, web, stop=stop)
     finally:
         for task in tasks:
@@ -93,15 +93,17 @@ async def run(
             web.security.close()
 
 
-async def _announce_end(supervisor: Supervisor, stop: asyncio.Event) -> None:
+async def _announce_end(service_manager: ServiceManager, stop: asyncio.Event) -> None:
     await stop.wait()
-    supervisor.stopping()
+    service_manager.stopping()
     log.info("stopping")
 
 
-async def assure(supervisor: Supervisor, exporter: Exporter, interval_seconds: float) -> None:
-    """Tell the service manager for as long as it is true that the poll loops move."""
+async def notify_watchdog(
+    service_manager: ServiceManager, exporter: Exporter, interval_seconds: float
+) -> None:
+    """Every `interval_seconds` send the keep-alive, unless a poll loop does not move."""
     while True:
         if exporter.healthy() is None:
-            supervisor.alive()
+            service_manager.alive()
         await asyncio.sleep(interval_seconds)

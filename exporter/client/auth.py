@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import httpx
 import msgspec
 
-from exporter.credentials import Secret, Watched, is_header_text
+from exporter.credentials import CurrentCredential, Secret, is_header_text
 from exporter.model.errors import SchemaError
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -31,7 +31,7 @@ class Authenticator(Protocol):
 class BearerAuth:
     """Sends the credential as it is."""
 
-    def __init__(self, credential: Watched) -> None:
+    def __init__(self, credential: CurrentCredential) -> None:
         self._credential = credential
 
     async def authorization(self, post: Post) -> bytes:  # noqa: ARG002 -- needs none
@@ -54,7 +54,7 @@ class TokenAuth:
     that one.
     """
 
-    def __init__(self, *, key: Watched, secret: Watched, url: str) -> None:
+    def __init__(self, *, key: CurrentCredential, secret: CurrentCredential, url: str) -> None:
         self._key = key
         self._secret = secret
         self._url = str(httpx.URL(url).copy_with(userinfo=b""))

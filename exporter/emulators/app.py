@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporter import emulators
-from exporter.emulators.faults import Faults, faulty, misbehave
+from exporter.emulators.faults import Faults, break_connection, faulty_answer
 from exporter.emulators.http import (
     Receive,
     Request,
@@ -26,7 +26,7 @@ from exporter.emulators.world import World
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A request that arrived: what it asked and how it was answered, never its credential."""
+    """One request in the log: its parameters and the answer's status, but not its credential."""
 
     provider: str
     method: str
@@ -38,7 +38,7 @@ class Logged:
 
 
 def all_vendors(world: World, *, clock: Callable[[], float], credential: str) -> dict[str, Vendor]:
-    """Every vendor, by provider name: each package here is one, and names its own `EMULATOR`."""
+    """Every vendor, by provider name: the class `EMULATOR` of each package in this one."""
     modules = (
         importlib.import_module(f"{emulators.__name__}.{module.name}")
         for module in pkgutil.iter_modules(emulators.__path__)
@@ -53,8 +53,8 @@ def all_vendors(world: World, *, clock: Callable[[], float], credential: str) ->
 class Emulators:
     """An ASGI app that answers for each vendor under `/<provider>`.
 
-    `vendors` may be given to serve fewer of them or ones with quirks. `log` grows by one entry
-    per request that reaches a vendor.
+    `clock` returns Unix seconds. `vendors` replaces the default ones, without quirks. `log` grows by
+    one entry per request to a known provider.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Emulators:
         if kind is None:
             response = await vendor.answer(request)
         else:
-            response = await faulty(kind, self.faults, vendor, request, now=self.clock())
+            response = await faulty_answer(kind, self.faults, vendor, request, now=self.clock())
         self._record(vendor, request, 0 if response is None else response.status)
         if response is not None:
             await send_response(send, response)
         elif kind is not None:
-            await misbehave(kind, self.faults, vendor, request, send)
+            await break_connection(kind, self.faults, vendor, request, send)
 
     def _record(self, vendor: Vendor, request: Request, status: int) -> None:
         sent = request.header("authorization") is not None

@@ -1,8 +1,7 @@
-"""Faults that a vendor's API can be told to have, and what each does to an answer.
+"""Faults that can be switched on for an emulated vendor, and what each does to an answer.
 
-A fault stands between a vendor's emulator and its client, so every vendor can have every fault:
-statuses come with the vendor's own error body, damaged JSON is made from the very answer the
-emulator would have given.
+A fault is applied between a vendor's emulator and its client, so every vendor can have every
+fault: statuses have the vendor's own error body, damaged JSON is made from the correct answer.
 """
 
 import asyncio
@@ -42,16 +41,16 @@ KINDS = (
     "redirect",
     "empty",
 )
-TOKEN = "token-"  # a kind with this prefix hits a vendor's token endpoint, and nothing else
+TOKEN = "token-"  # a kind with this prefix applies only to a vendor's token endpoint
 TOKEN_PATH = "/auth/token"
 
 MEBIBYTE = 1 << 20
-BIG = 66  # mebibytes of padding: beyond the 64 MiB that a sane client reads
+BIG = 66  # mebibytes of padding: more than the 64 MiB that a client should read
 
 
 @dataclass(slots=True)
 class Fault:
-    """One fault: its kind, how many more requests it hits (None: all), and on which paths."""
+    """One fault: its kind, for how many more requests (None: all), and for which paths (None: all)."""
 
     kind: str
     times: int | None = None
@@ -60,7 +59,7 @@ class Fault:
 
 @dataclass(slots=True)
 class Quota:
-    """So many requests are served in each window of so many seconds."""
+    """`requests` are served in each window of `seconds`; `served` counts those of the window."""
 
     requests: int
     seconds: int
@@ -80,9 +79,9 @@ class Quota:
 
 @dataclass(slots=True)
 class Faults:
-    """The faults switched on, by provider; each request meets at most the oldest that fits it.
+    """The faults switched on, by provider; at most one, the oldest that matches, hits a request.
 
-    What a quota refuses meets no other fault.
+    No fault hits a request that a quota refuses.
     """
 
     redirect_to: str = "http://127.0.0.1:9/"
@@ -97,7 +96,7 @@ class Faults:
         times: int | None = None,
         path_prefix: str | None = None,
     ) -> None:
-        """Switch a fault on; it stands behind those set earlier. ValueError for no such kind."""
+        """Switch a fault on, after those set earlier. ValueError for an unknown kind."""
         check(kind)
         if times is not None and times < 1:
             raise ValueError(f"a fault happens at least once, not {times} times")
@@ -123,12 +122,12 @@ class Faults:
             self._quotas.pop(provider, None)
 
     def refuses(self, provider: str, path: str, *, now: float) -> bool:
-        """Whether the provider's quota leaves no room for a request now; it counts if there is."""
+        """Whether the provider's quota is used up at `now` (Unix seconds); counts the request if not."""
         quota = self._quotas.get(provider)
         return quota is not None and not path.endswith(TOKEN_PATH) and not quota.allows(now)
 
     def take(self, provider: str, path: str) -> str | None:
-        """The kind that hits a request to this path now; counts against its times."""
+        """The kind of fault for a request to this path, None for none; its times go down by one."""
         for fault in self._set.get(provider, []):
             if fault.path_prefix is not None and not path.startswith(fault.path_prefix):
                 continue
@@ -166,10 +165,10 @@ def parse(text: str) -> tuple[str, str, int | None]:
     return provider, rest[0], int(rest[1])
 
 
-async def faulty(
+async def faulty_answer(
     kind: str, faults: Faults, vendor: Vendor, request: Request, *, now: float
 ) -> Response | None:
-    """The answer that fault `kind` makes of the vendor's; None when it is given by `misbehave`."""
+    """The answer with fault `kind`; None for the kinds that `break_connection` carries out."""
     if kind in STATUSES or kind in RETRY_AFTER:
         status = int(kind[:3])
         body, content_type = vendor.error(status)
@@ -197,14 +196,13 @@ async def faulty(
     return replace(answer, body=MUTATIONS[kind](answer.body))
 
 
-async def misbehave(
+async def break_connection(
     kind: str, faults: Faults, vendor: Vendor, request: Request, send: Send
 ) -> NoReturn:
-    """The faults of the connection itself.
+    """Carry out a fault of the connection itself: `reset`, `stall` or `drip`.
 
-    `stall` and `drip` end only by cancellation, which the app brings about when the client
-    leaves. `reset` raises httpx.ReadError after half an answer: a client in the same process
-    meets exactly that, and a server drops the connection when its application raises.
+    `stall` and `drip` end only by cancellation, which the app does when the client disconnects. `reset` raises httpx.ReadError after half an answer: a client in the same process
+    gets that error, and a server drops the connection when its application raises.
     """
     if kind == "stall":
         await asyncio.Event().wait()
@@ -222,7 +220,7 @@ async def misbehave(
 
 
 async def paged_for_ever(kind: str, vendor: Vendor, request: Request) -> Response:
-    """The first page again and again, each naming one more: a new one, or always the same."""
+    """The first page for every page; each names a next one, with a new token or always the same."""
     seen = next(
         (value for paging in vendor.paging if (value := request.first(paging.parameter))), ""
     )

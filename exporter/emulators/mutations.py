@@ -1,4 +1,4 @@
-"""Ways to spoil a JSON answer while it still looks like one; each takes and gives its bytes."""
+"""Faults of a JSON answer: functions from its bytes to the bytes of a damaged one."""
 
 import codecs
 import json
@@ -38,8 +38,8 @@ def duplicate_keys(body: bytes) -> bytes:
     return twice(json.loads(body)).encode()
 
 
-def marked(body: bytes) -> bytes:
-    """The right answer after a byte order mark: nothing is spoilt but for a strict reader."""
+def with_byte_order_mark(body: bytes) -> bytes:
+    """The correct answer after a byte order mark, which only a strict reader refuses."""
     return codecs.BOM_UTF8 + body
 
 
@@ -50,7 +50,7 @@ MUTATIONS: dict[str, Callable[[bytes], bytes]] = {
     "negative": negative,
     "huge": huge,
     "duplicate-keys": duplicate_keys,
-    "bom": marked,
+    "bom": with_byte_order_mark,
 }
 
 

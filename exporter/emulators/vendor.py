@@ -26,9 +26,9 @@ class Paging:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """How an account of the emulated vendor stands in a configuration.
+    """What a configuration needs for an account of the emulated vendor.
 
-    `path` is what comes between the vendor's part of the emulator and its API. `credentials` are
+    `path` follows the provider's name in the URL. `credentials` are
     the keys that name a file with the credential, `signs_in` is whether the vendor has a token
     service (`auth_url`). `options` are the keys that feeds beyond the default ones need.
     """

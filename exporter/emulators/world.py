@@ -19,7 +19,7 @@ Key: TypeAlias = tuple[str, ...]
 
 HOUR = 3600
 DAY = 24 * HOUR
-BEGINNING = 1577836800  # 2020-01-01: no key has anything earlier, so totals of all time are cheap
+BEGINNING = 1577836800  # 2020-01-01: no key has anything earlier, so all-time totals are cheap
 BLOCK_DAYS = 64
 MASK = (1 << 64) - 1
 
@@ -95,7 +95,10 @@ class Growth:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a key decides: its size, the running weights of its day's 24 hours, its beginning."""
+    """What follows from a key: mean units a day, running weights of the 24 hours, and the start.
+
+    `running` has 25 sums, from 0 on; `born` is in Unix seconds; `root` seeds the random bits.
+    """
 
     root: int
     born: int
@@ -112,7 +115,7 @@ def mix(root: int, number: int) -> int:
 
 
 class World:
-    """Streams and amounts. `version` changes whenever a knob changes what was true before."""
+    """Streams and amounts. `version` changes whenever a call changes amounts of the past."""
 
     def __init__(self, *, seed: int = 1, streams: int = 6, publish_seconds: int = 900) -> None:
         self.seed = seed
@@ -127,10 +130,10 @@ class World:
         self._revised: dict[tuple[Key, int], tuple[int, int]] = {}
         self._grown: list[Growth] = []
 
-    # -- knobs ------------------------------------------------------------------------------
+    # -- changes ----------------------------------------------------------------------------
 
     def add_stream(self, vendor: str, family: str, stream: Stream) -> None:
-        """One more stream, after those that are there."""
+        """Add a stream after the present ones."""
         self._family(vendor, family).append(stream)
         self._born[(vendor, family, stream.id)] = stream.born
         self._plans.clear()  # a key may have been asked for before its stream was there
@@ -151,15 +154,15 @@ class World:
     def grow(self, key_prefix: Key, start: int, end: int, *, units: int, since: int) -> None:
         """Add units to [start, end) of every key under the prefix, from `since` on.
 
-        The way to let a stream that was idle then, and may be now, have late data: it says nothing
-        of whether the stream is live. No revision scales the units; what is late hides them.
+        It gives late data to a stream that was idle then, without making it live now. `revise` does
+        not scale these units; `late` hides them.
         """
         if end <= start or units < 1:
             raise ValueError(f"a span grows by at least one unit, not [{start}, {end}) by {units}")
         self._grown.append(Growth(key_prefix, start, end, units, since))
         self.version += 1
 
-    # -- what is ----------------------------------------------------------------------------
+    # -- amounts ---------------------------------------------------------------------------
 
     def streams(self, vendor: str, family: str, *, now: int) -> tuple[Stream, ...]:
         """The streams born by `now`, in a stable order."""
@@ -170,7 +173,7 @@ class World:
         return now // self.publish_seconds * self.publish_seconds
 
     def final(self, start: int, end: int, *, now: int) -> bool:
-        """Whether no later `now` changes what accrued in [start, end); knobs still may."""
+        """Whether no later `now` changes what accrued in [start, end); a method above still may."""
         pending = [(rule.start, rule.end) for rule in self._late if now < rule.until]
         pending += [(rule.start, rule.end) for rule in self._grown if now < rule.since]
         return end <= self.edge(now) and not any(
@@ -209,7 +212,7 @@ class World:
         """A fixed choice in 0..count-1 for a key: which country, whether restreamed."""
         return mix(self._plan(key).root, 0) % count
 
-    # -- how it is made ---------------------------------------------------------------------
+    # -- how they are made -------------------------------------------------------------------
 
     def _family(self, vendor: str, family: str) -> list[Stream]:
         found = self._streams.get((vendor, family))
@@ -233,10 +236,10 @@ class World:
         plan = self._plans.get(key)
         if plan is None:
             root = int.from_bytes(self._digest(key)[:8])
-            # Every quantity of one stream keeps the same hours, or it would view what is silent.
-            clock = int.from_bytes(self._digest(key[:3])[8:])
-            shape = SHAPES[clock % len(SHAPES)]
-            turn = clock // len(SHAPES) % 24
+            # All quantities of a stream share the busy hours: no viewing while nothing is published.
+            bits = int.from_bytes(self._digest(key[:3])[8:])
+            shape = SHAPES[bits % len(SHAPES)]
+            shift = bits // len(SHAPES) % 24
             smallest, doublings = next(
                 (low, steps) for name, low, steps in SCALES if name in key[-1]
             )
@@ -244,7 +247,7 @@ class World:
                 root=root,
                 born=max(BEGINNING, self._born.get(key[:3], 0)),
                 daily=24 * smallest << (root % (doublings + 1)),
-                running=tuple(accumulate(shape[turn:] + shape[:turn], initial=0)),
+                running=tuple(accumulate(shape[shift:] + shape[:shift], initial=0)),
             )
             self._plans[key] = plan
         return plan

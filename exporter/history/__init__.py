@@ -1,5 +1,5 @@
-"""What vendors throw away, given back at its true time.
+"""Writes the ledger's buckets out, each with the timestamp of its end.
 
-`reading` opens the ledger's file from outside while the exporter runs; `backfill` and `export`
-write out what it holds. `remote_write` pushes final buckets to a receiver.
+`backfill` and `export` run as commands of their own and read the ledger's file while the exporter
+writes to it. `remote_write` runs in the exporter and pushes settled buckets to a receiver.
 """

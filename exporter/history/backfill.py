@@ -1,8 +1,8 @@
-"""The past as OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`.
+"""The ledger's history as OpenMetrics with timestamps, for `promtool tsdb create-blocks-from openmetrics`.
 
-Each counter's total up to each bucket's end. Hours in which nothing happened have no bucket, but
-they do have a total, and a scrape would have shown it: it is written out, too. Within a wider
-bucket (a day that the vendor gave no hours of) nothing is known, and nothing is written.
+Each sample is a counter's total at the end of a bucket. An hour without usage has no bucket, but a
+scrape would have shown the unchanged total, so it has a sample, too. Within a wider bucket (a day
+for which the vendor has no hours) the totals are unknown, and there are no samples.
 
 One measure at a time is sorted by the ledger, on disk, and streamed from there: memory stays flat
 however long the history is.
@@ -36,10 +36,11 @@ def backfill(
     now: int,
     progress: Progress | None = None,
 ) -> Iterator[str]:
-    """The document, in chunks of lines.
+    """The OpenMetrics text, in chunks of whole lines.
 
-    Samples lie after `choice.start`, up to and with `choice.end`; a series that goes on from
-    before begins with its total at `start` itself.
+    Samples lie after `choice.start`, up to and including `choice.end`; a series that has a total
+    at `start` begins with a sample there. `now` is in Unix seconds. `progress` is called with a
+    line of text before each measure. HistoryError for an unknown account or measure.
     """
     stretches = _stretches(feeds(history, choice.accounts), choice, now)
     measures = choice.measures
@@ -63,7 +64,7 @@ def _chunks(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _stretches(chosen: Sequence[FeedHistory], choice: Choice, now: int) -> list[Stretch]:
-    """What is wanted of each feed's history, as far as it is there."""
+    """What `choice` selects of each feed, cut to what the ledger has; settled only by default."""
     last = min(now, choice.end if choice.end is not None else now)
     return [
         Stretch(
@@ -78,6 +79,7 @@ def _stretches(chosen: Sequence[FeedHistory], choice: Choice, now: int) -> list[
 def _family(
     measure: Measure, found: Iterable[tuple[Line, Iterable[Point]]], extra: Labels
 ) -> Iterator[str]:
+    """One family's lines; none, not even the header, without samples."""
     header = Family.of(measure).header(Format.OPENMETRICS).decode("utf-8", "replace")
     for line, points in found:
         for text in _series(measure, line, points, extra):
@@ -87,7 +89,10 @@ def _family(
 
 
 def _series(measure: Measure, line: Line, points: Iterable[Point], extra: Labels) -> Iterator[str]:
-    """One line's samples: its totals at the beginning, and at every step after what has grown."""
+    """One line's samples: its totals at the beginning, then at each step and each bucket's end.
+
+    `points` are in order of time; `extra` are labels to put first.
+    """
     totals = dict(line.totals)
     shown = [
         (bound, f"{_name(measure, line, bound, extra)} ", _resolution(measure, bound))
@@ -100,11 +105,11 @@ def _series(measure: Measure, line: Line, points: Iterable[Point], extra: Labels
         )
 
     step = line.step
-    # Where there is a total from before, the series begins at once, else with its first bucket.
+    # With a total from before, the first sample is at the beginning, else at the first bucket.
     at = line.first + -line.first % step if any(totals.values()) else None
     for (_, until, width), bucket in groupby(points, attrgetter("line", "until", "width")):
         at = until - width if at is None else at
-        # The step in which the bucket lies begins with the total from before it.
+        # Samples up to the beginning of the bucket repeat the total from before it.
         for instant in range(at, until - width + 1, step):
             yield sample(instant)
         for point in bucket:

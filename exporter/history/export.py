@@ -1,4 +1,4 @@
-"""Raw buckets, for a warehouse or to check a bill: what the vendor said of each stretch of time."""
+"""Writes raw buckets, the amounts as the vendor reported them, as CSV, JSON lines or Parquet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _GROUP_ROWS: Final = 65_536
 
 
 class Row(NamedTuple):
-    """One bucket. `value` is as text, in the metric's unit; instants are Unix seconds."""
+    """One bucket. `value` is decimal text in the metric's unit; `start` and `end` are Unix seconds.
+
+    `final` says that the bucket is settled.
+    """
 
     provider: str
     account: str
@@ -38,9 +41,10 @@ class Row(NamedTuple):
 
 
 def rows(history: History, choice: Choice) -> Iterator[Row]:
-    """The buckets that lie in `choice`, by feed and time; open ones only if unsettled are wanted.
+    """The buckets that lie wholly in `choice`, ordered by feed and time.
 
-    Streams beyond the account's limit are rows of their own here.
+    Streams beyond the account's limit are not folded. HistoryError for an unknown account or
+    measure.
     """
     names = {measure.name for measure in choice.measures}
     last = choice.end if choice.end is not None else LIFETIME_WIDTH
@@ -67,7 +71,7 @@ def rows(history: History, choice: Choice) -> Iterator[Row]:
 
 
 class _Series:
-    """What series are called; looked up once each."""
+    """Caches the measure and labels of each series."""
 
     def __init__(self, history: History, names: set[str]) -> None:
         self._history = history
@@ -75,7 +79,7 @@ class _Series:
         self._known: dict[int, tuple[Measure, dict[str, str], int] | None] = {}
 
     def get(self, identity: int) -> tuple[Measure, dict[str, str], int] | None:
-        """Measure, labels and resolution; None for a series that is not wanted."""
+        """Measure, labels and units of the amount per unit of the metric; None if not selected."""
         if identity not in self._known:
             name, labels, _ = self._history.series_name(identity)
             self._known[identity] = (
@@ -87,13 +91,13 @@ class _Series:
     def _read(measure: Measure, labels: Labels) -> tuple[Measure, dict[str, str], int]:
         if measure.type != "histogram":
             return measure, dict(zip(measure.labels, labels, strict=True)), measure.resolution
-        # The bound, "count" or "sum" stands where `le` would.
+        # Of a histogram, `le` is the bucket's bound, "count" or "sum".
         named = dict(zip((*measure.labels, "le"), labels, strict=True))
         return measure, named, measure.resolution if labels[-1] == SUM else 1
 
 
 def write(found: Iterator[Row], format: str, output: BinaryIO) -> int:
-    """Write `found` as one of FORMATS; returns how many rows there were."""
+    """Write `found` to `output` in one of FORMATS; returns the number of rows."""
     writers: Mapping[str, Callable[[Iterator[Row], BinaryIO], int]] = {
         "csv": _csv,
         "jsonl": _jsonl,
@@ -177,7 +181,7 @@ def _table(arrow: Any, schema: Any, batch: Sequence[Row]) -> Any:
 
 
 def load_arrow() -> tuple[Any, Any]:
-    """Arrow and its parquet module; ExporterError when they are not installed."""
+    """The modules `pyarrow` and `pyarrow.parquet`; ExporterError when they are not installed."""
     try:
         import pyarrow
         import pyarrow.parquet

@@ -1,4 +1,4 @@
-"""What is wanted of the ledger's history, and the feeds that have it."""
+"""Which part of the ledger's history a command selects, and the feeds it comes from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from exporter.ledger.contract import FeedHistory, History
+
+# Not by way of `Ledger.open`, which belongs to the one process that writes: the commands read the
+# file of a ledger that another process may have open.
 from exporter.ledger.sqlite.offline import reading
 from exporter.model import Measure
 from exporter.model.errors import LedgerError
@@ -20,15 +23,16 @@ _UNIX = re.compile(r"[0-9]{1,11}(\.[0-9]+)?")
 
 
 class HistoryError(LedgerError):
-    """A question that the ledger's history cannot answer as it was asked."""
+    """A flag that selects nothing the ledger's history has, or that is not valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is wanted of the history. `start` and `end` are None where it is unbounded.
+    """Which part of the history a command selects, by its flags.
 
-    `accounts` and `metrics` are empty for all of them. `unsettled` wants closed buckets, too,
-    that the vendor may still change. `labels` are put before a series' own, as a scrape would.
+    `start` and `end` are Unix seconds, None without a bound. Empty `accounts` or `metrics` select
+    all. `unsettled` adds closed buckets that the vendor may still change. `labels` are added to
+    each series, before its own, as a scrape adds `job` and `instance`.
     """
 
     start: int | None = None
@@ -40,7 +44,7 @@ class Choice:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
-        """The measures wanted; HistoryError for a name that is none, or one without history."""
+        """The selected measures; HistoryError for an unknown name, or a gauge, which has no history."""
         for name in self.metrics:
             if name not in BY_NAME or BY_NAME[name].type == "gauge":
                 near = difflib.get_close_matches(name, _NAMES, n=1)
@@ -76,7 +80,7 @@ def instant(text: str) -> int:
 
 
 def feeds(history: History, accounts: Sequence[str]) -> list[FeedHistory]:
-    """The feeds of these accounts, or of all; HistoryError for an account that is not there."""
+    """The feeds of these accounts, or of all; HistoryError for an account not in the ledger."""
     found = history.feeds()
     known = {feed.account for feed in found}
     for name in accounts:

@@ -1,10 +1,10 @@
-"""Final buckets pushed at their true time to a remote write receiver.
+"""Pushes settled buckets to a remote write receiver, with the timestamp of their end.
 
-Each is one sample of a series named after its width: `media_delivered_bytes_hourly` at the end of
-its hour, `media_jobs_daily` at the end of its day. The ledger is the queue: `pushed_until` of each
-feed says how far its buckets have been delivered, and is written once the receiver has taken
-them. Pushed again after a crash are at most the samples in flight, the very same ones, which
-receivers count once.
+Each bucket is one sample of a series named after its width: `media_delivered_bytes_hourly` at the end of
+its hour, `media_jobs_daily` at the end of its day. The ledger is the queue: `pushed_until` is each
+feed's push cursor, the instant up to which the receiver has its buckets, and is written once the
+receiver has accepted them. After a crash at most one batch is pushed again; its samples are
+identical, so receivers keep one of each.
 
 Protocol: https://prometheus.io/docs/specs/prw/remote_write_spec/ (1.0)
 """
@@ -25,7 +25,7 @@ import httpx
 from exporter import __version__
 from exporter.client.responses import retry_after_seconds
 from exporter.config import RemoteWrite
-from exporter.credentials import Watched
+from exporter.credentials import CurrentCredential
 from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history.write_request import encoder
 from exporter.ledger.book import other_labels
@@ -38,17 +38,20 @@ from exporter.model.measures import BY_NAME
 log = logging.getLogger(__name__)
 
 PROTOCOL: Final = (0, 1, 0)
-"""What remote write 1.0 calls itself."""
+"""The version header of remote write 1.0."""
 
 BATCH_SAMPLES: Final = 2000
-"""What one request carries; also what Prometheus itself sends."""
+"""The most samples in one request, as in Prometheus' own default."""
 
 HOURS_AT_ONCE: Final = 24 * 31
-"""How much of a feed's history is looked through before the cursor is written."""
+"""The most hours of a feed in one batch, after which the push cursor is written."""
 
 LOOK_SECONDS: Final = 15.0
+"""How often the ledger is read for new settled buckets, while there are none to push."""
+
 SHORTEST_WAIT_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 300.0
+"""The wait after a failure doubles from the shortest to the longest."""
 
 TOO_OLD: Final = "too_old"
 OUT_OF_ORDER: Final = "out_of_order"
@@ -59,7 +62,7 @@ REFUSALS: Final = {
     "too far in the past": TOO_OLD,
     "out of order": OUT_OF_ORDER,
 }
-"""What receivers write of samples that they will not take, and the `reason` that it is."""
+"""Text in a receiver's refusal, and the value of the metric's label `reason` for it."""
 
 _WIDTHS: Final = (HOUR, DAY, 28 * DAY, 29 * DAY, 30 * DAY, 31 * DAY)
 
@@ -76,9 +79,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is to be pushed of a feed, and where its cursor is once that is done.
+    """Samples of one feed, and its push cursor (Unix seconds) once they have been accepted.
 
-    `late` are buckets that came after the cursor had passed them, as (start, width, series).
+    `late` are buckets that were reported after the push cursor had passed them, as (start, width,
+    series id).
     """
 
     feed: int
@@ -88,7 +92,7 @@ class Batch:
 
 
 class Unreachable(Exception):
-    """The receiver takes nothing now; `wait` is what it asks for, if it does."""
+    """The receiver accepts nothing now; `wait` is its `Retry-After` in seconds, 0 without one."""
 
     def __init__(self, why: str, wait: float = 0.0) -> None:
         self.wait = wait
@@ -96,14 +100,14 @@ class Unreachable(Exception):
 
 
 class Refused(Exception):
-    """The receiver does not take these samples; `reason` is the metric's label."""
+    """The receiver will never accept these samples; `reason` is the value of the metric's label."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
 
 
-# What is to be pushed.
+# Reading the ledger.
 
 
 def series_name(measure: Measure, width: int) -> str:
@@ -113,7 +117,10 @@ def series_name(measure: Measure, width: int) -> str:
 
 
 class Queue:
-    """The ledger, looked at as what is still to be pushed. Runs on the ledger's thread."""
+    """Reads from the ledger what is still to be pushed. Runs on the ledger's thread.
+
+    `labels` are the configured ones, added to each series.
+    """
 
     def __init__(self, ledger: Ledger, labels: Labels) -> None:
         self._ledger = ledger
@@ -121,11 +128,15 @@ class Queue:
         self._known: dict[int, tuple[Measure, Labels] | None] = {}
 
     def next(self) -> Batch | None:
-        """The oldest that is due, None when all has been pushed."""
+        """The next batch, late buckets first; None when everything settled has been pushed."""
         with self._ledger.read() as reader:
             for feed in reader.to_push():
-                about = (("account", feed.account), ("provider", feed.provider), *self._labels)
-                late = self._late(reader, feed.id, feed.pushed_until, about)
+                account_labels = (
+                    ("account", feed.account),
+                    ("provider", feed.provider),
+                    *self._labels,
+                )
+                late = self._late(reader, feed.id, feed.pushed_until, account_labels)
                 if late is not None:
                     return late
                 settled = feed.settled_until
@@ -135,26 +146,31 @@ class Queue:
                     )
                     if start is None or start >= settled:
                         return Batch(feed.id, settled, ())
-                    return self._window(reader, feed.id, start, settled, about)
+                    return self._settled(reader, feed.id, start, settled, account_labels)
         return None
 
     def pushed(self, batch: Batch) -> None:
-        """Note that the receiver has `batch`. Raises LedgerWriteError when that failed."""
+        """Write to the ledger that the receiver has `batch`; LedgerWriteError if that fails."""
         self._ledger.pushed(batch.feed, batch.until, batch.late)
 
     def cursor(self) -> int | None:
-        """Up to when everything has been pushed; None while there is nothing."""
+        """The oldest push cursor of all feeds (Unix seconds); None before the first push."""
         with self._ledger.read() as reader:
             return reader.pushed_until() or None
 
     @staticmethod
     def _first(reader: Reader, feed: int, pushed: int) -> int | None:
-        """Where to look for the feed's first bucket after the cursor; None if there is none."""
+        """The instant after which the feed's next bucket ends; None if there is no such bucket.
+
+        Hours without buckets are skipped.
+        """
         start = reader.first_bucket(feed, max(pushed - 31 * DAY, 1))
         return None if start is None else max(pushed, start)
 
-    def _window(self, reader: Reader, feed: int, start: int, settled: int, about: Labels) -> Batch:
-        """The buckets that end after `start`, hour by hour until they are enough."""
+    def _settled(
+        self, reader: Reader, feed: int, start: int, settled: int, account_labels: Labels
+    ) -> Batch:
+        """Settled buckets that end after `start`, hour by hour, until there are BATCH_SAMPLES."""
         sums: dict[tuple[int, Labels], int] = {}
         resolutions: dict[Labels, int] = {}
         until = start
@@ -165,7 +181,7 @@ class Queue:
         ):
             for width in _WIDTHS if end % DAY == 0 else (HOUR,):
                 for series, amount in reader.bucket(feed, end - width, width).items():
-                    labels, resolution = self._labels_of(reader, series, width, about)
+                    labels, resolution = self._labels_of(reader, series, width, account_labels)
                     if labels:
                         sums[end, labels] = sums.get((end, labels), 0) + amount
                         resolutions[labels] = resolution
@@ -181,17 +197,17 @@ class Queue:
             ),
         )
 
-    def _late(self, reader: Reader, feed: int, pushed: int, about: Labels) -> Batch | None:
-        """Buckets that were not there when the cursor passed them: new samples, only late.
+    def _late(self, reader: Reader, feed: int, pushed: int, account_labels: Labels) -> Batch | None:
+        """Buckets that were not there when the push cursor passed them; None without any.
 
-        Those of streams beyond the limit are not: their sum has been pushed.
+        Those of streams beyond the limit have no samples: their folded sum has been pushed.
         """
         late = reader.late(feed, until=pushed, limit=BATCH_SAMPLES)
         if not late:
             return None
         samples: list[Sample] = []
         for one in late:
-            labels, resolution = self._labels_of(reader, one.series, one.width, about)
+            labels, resolution = self._labels_of(reader, one.series, one.width, account_labels)
             if labels and not one.beyond:
                 samples.append(Sample(one.start + one.width, labels, one.amount / resolution))
         return Batch(
@@ -202,9 +218,9 @@ class Queue:
         )
 
     def _labels_of(
-        self, reader: Reader, series: int, width: int, about: Labels
+        self, reader: Reader, series: int, width: int, account_labels: Labels
     ) -> tuple[Labels, int]:
-        """All labels of the series, sorted, and its resolution; no labels for a histogram's."""
+        """All labels of the series, sorted, and its resolution; no labels unless it is a counter."""
         if series not in self._known:
             name, own, beyond = reader.series_name(series)
             measure = BY_NAME.get(name)
@@ -217,7 +233,7 @@ class Queue:
         if known is None:
             return (), 1
         measure, pairs = known
-        named = dict((*about, *pairs, ("__name__", series_name(measure, width))))
+        named = dict((*account_labels, *pairs, ("__name__", series_name(measure, width))))
         return tuple(sorted(item for item in named.items() if item[1])), measure.resolution
 
 
@@ -226,7 +242,11 @@ class Queue:
 
 @dataclass(slots=True)
 class RemoteWriter:
-    """Pushes what is settled, batch by batch, for as long as `run` runs."""
+    """Pushes settled buckets, batch by batch, between `start` and `stop`.
+
+    Raises CredentialError when it is constructed and its credential cannot be read, ExporterError
+    when the libraries are missing.
+    """
 
     settings: RemoteWrite
     ledger: Ledger
@@ -238,7 +258,7 @@ class RemoteWriter:
     _encode: Callable[[Iterable[tuple[Labels, list[tuple[int, float]]]]], bytes] = field(init=False)
     _queue: Queue = field(init=False)
     _http: httpx.AsyncClient = field(init=False)
-    _secret: Watched | None = field(init=False)
+    _secret: CurrentCredential | None = field(init=False)
     _failing: bool = False
     _task: asyncio.Task[None] | None = None
 
@@ -246,9 +266,9 @@ class RemoteWriter:
         self._encode = encoder()
         self._queue = Queue(self.ledger, self.settings.labels)
         source = self.settings.token or self.settings.password
-        self._secret = None if source is None else Watched(source)
+        self._secret = None if source is None else CurrentCredential(source)
         if self._secret is not None:
-            self._secret.secret()  # to say at the start that it cannot be read
+            self._secret.secret()  # raises now if it cannot be read
         self._http = httpx.AsyncClient(
             transport=self.transport,
             timeout=self.settings.timeout_seconds,
@@ -256,11 +276,11 @@ class RemoteWriter:
         )
 
     def start(self) -> None:
-        """Begin to push."""
+        """Start `run` as a task."""
         self._task = asyncio.create_task(self.run())
 
     async def stop(self) -> None:
-        """End it, in the middle of a push, too, and let go of connections."""
+        """Cancel the task, even in the middle of a push, and close the connections."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -269,7 +289,7 @@ class RemoteWriter:
         await self._http.aclose()
 
     async def run(self) -> None:
-        """Push what there is, wait, look again, until cancelled."""
+        """Push what is settled, wait, and repeat, until cancelled."""
         wait = SHORTEST_WAIT_SECONDS
         while True:
             try:
@@ -297,7 +317,7 @@ class RemoteWriter:
             await self.sleep(LOOK_SECONDS)
 
     async def push(self) -> None:
-        """Push everything that is due. Raises Unreachable; what was taken before stays so."""
+        """Push everything settled. Raises Unreachable or LedgerWriteError; finished batches count."""
         while (batch := await self.worker.run(self._queue.next)) is not None:
             for part in _parts(sorted(batch.samples)):
                 await self._deliver(part)
@@ -305,10 +325,11 @@ class RemoteWriter:
             self.telemetry.cursor(await self.worker.run(self._queue.cursor))
 
     async def _deliver(self, samples: Sequence[Sample]) -> str | None:
-        """Push `samples`, which are in order of time, and whatever of them is taken.
+        """Push `samples`, ordered by time; after a refusal, each half by itself.
 
-        A receiver refuses a request as a whole for one sample. The newer half comes first:
-        where all of that is too old, so is the older. Returns why all of them were refused.
+        A receiver refuses a whole request because of one sample. The newer half comes first: if
+        all of it is too old, so is the older half. Returns the reason if every sample was refused
+        for the same one, else None. Raises Unreachable.
         """
         try:
             await self._send(samples)
@@ -327,7 +348,7 @@ class RemoteWriter:
         return None
 
     async def _send(self, samples: Sequence[Sample]) -> None:
-        """One request; Refused and Unreachable say what became of it otherwise."""
+        """Make one request; Refused or Unreachable unless the receiver accepts it."""
         grouped: dict[Labels, list[tuple[int, float]]] = {}
         for at, labels, value in samples:
             grouped.setdefault(labels, []).append((at * 1000, value))
@@ -341,7 +362,7 @@ class RemoteWriter:
         except httpx.HTTPError as error:
             raise Unreachable(f"{type(error).__name__}") from error
         if not response.is_success:
-            raise self._fault(response)
+            raise self._error(response)
 
     def _headers(self) -> dict[str, str]:
         headers = {
@@ -359,11 +380,11 @@ class RemoteWriter:
                 headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         return headers
 
-    def _fault(self, response: httpx.Response) -> Exception:
-        """What an answer that is no success means.
+    def _error(self, response: httpx.Response) -> Exception:
+        """Refused or Unreachable, for an answer that is no success.
 
-        Prometheus 2.42 says 500 to a sample that is too old, 3.x says 400; only the text tells
-        the former from an outage.
+        Prometheus 2.42 answers 500 to a sample that is too old, 3.x answers 400; only the text
+        distinguishes the former from an outage.
         """
         status = response.status_code
         text = response.text[:4096].lower()

@@ -1,6 +1,6 @@
-"""Prometheus' WriteRequest: its protobuf shape, declared here, and its compression.
+"""Encodes Prometheus' WriteRequest: protobuf, with the message declared here, and Snappy.
 
-The shape is that of `prompb/remote.proto` and `prompb/types.proto`, of which remote write 1.0 uses
+The message is that of `prompb/remote.proto` and `prompb/types.proto`, of which remote write 1.0 uses
 five fields:
 
     WriteRequest  { repeated TimeSeries timeseries = 1; }
@@ -21,7 +21,7 @@ Series = tuple[tuple[tuple[str, str], ...], list[tuple[int, float]]]
 
 
 def encoder() -> Callable[[Iterable[Series]], bytes]:
-    """What makes a request's body; ExporterError when the libraries for it are missing."""
+    """A function that encodes a request's body; ExporterError when the libraries are missing."""
     try:
         import cramjam
         from google.protobuf import (  # noqa: F401
@@ -50,7 +50,7 @@ def encoder() -> Callable[[Iterable[Series]], bytes]:
 
 
 def message_class() -> Any:
-    """The class of a WriteRequest, from a pool of its own: nothing global is registered."""
+    """The protobuf class WriteRequest, in its own descriptor pool instead of the global one."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     kinds = descriptor_pb2.FieldDescriptorProto

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exporter.client.http import Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.config import Account, AppCredential, Config
-from exporter.credentials import Watched
+from exporter.credentials import CurrentCredential
 from exporter.exposition import AccountPage
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger import Book
@@ -343,16 +343,16 @@ def authenticator_of(account: Account) -> Authenticator:
     if isinstance(credential, AppCredential):
         ways = account.provider.authentication
         path = next(way.path for way in ways if isinstance(way, ClientCredentials))
-        key, secret = Watched(credential.key), Watched(credential.secret)
+        key, secret = CurrentCredential(credential.key), CurrentCredential(credential.secret)
         _try(account, key)
         _try(account, secret)
         return TokenAuth(key=key, secret=secret, url=f"{account.auth_url}{path}")
-    token = Watched(credential.token)
+    token = CurrentCredential(credential.token)
     _try(account, token)
     return BearerAuth(token)
 
 
-def _try(account: Account, credential: Watched) -> None:
+def _try(account: Account, credential: CurrentCredential) -> None:
     try:
         credential.secret()
     except ExporterError as error:

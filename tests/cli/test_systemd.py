@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.cli import serve
-from exporter.cli.systemd import Supervisor, watchdog_interval
+from exporter.cli.systemd import ServiceManager, watchdog_interval
 
 PROCESS = 4711
 
@@ -21,7 +21,7 @@ def manager(request, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(name.replace("@", "\0"))
         listener.settimeout(5)
-        yield Supervisor({"NOTIFY_SOCKET": name}), lambda: listener.recv(4096).decode()
+        yield ServiceManager({"NOTIFY_SOCKET": name}), lambda: listener.recv(4096).decode()
 
 
 @pytest.mark.sockets
@@ -32,8 +32,7 @@ def manager(request, tmp_path):
         (lambda supervisor: supervisor.ready("4 accounts"), "READY=1\nSTATUS=4 accounts"),
         (lambda supervisor: supervisor.stopping(), "STOPPING=1"),
         (lambda supervisor: supervisor.alive(), "WATCHDOG=1"),
-        (lambda supervisor: supervisor.status("polling"), "STATUS=polling"),
-        (lambda supervisor: supervisor.status("a\nREADY=1"), "STATUS=a READY=1"),
+        (lambda supervisor: supervisor.ready("a\nREADY=1"), "READY=1\nSTATUS=a READY=1"),
     ],
 )
 def test_the_manager_hears_what_the_protocol_calls_it(manager, say, heard):
@@ -56,12 +55,12 @@ def test_a_reload_carries_the_monotonic_time_at_which_it_began(manager):
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:1"}])
 def test_without_a_manager_that_can_be_reached_nothing_happens(environment, caplog):
-    Supervisor(environment).ready()
+    ServiceManager(environment).ready()
     assert not caplog.records
 
 
 def test_a_manager_that_has_gone_away_is_a_warning_and_no_more(tmp_path, caplog):
-    Supervisor({"NOTIFY_SOCKET": f"{tmp_path}/gone"}).alive()
+    ServiceManager({"NOTIFY_SOCKET": f"{tmp_path}/gone"}).alive()
     assert caplog.messages == [
         "the service manager does not hear WATCHDOG=1: No such file or directory"
     ]
@@ -101,5 +100,5 @@ async def test_the_watchdog_is_fed_only_while_the_poll_loops_move():
     manager: Any = Manager()
     exporter: Any = Loops()
     with pytest.raises(asyncio.CancelledError):
-        await serve.assure(manager, exporter, 0)
+        await serve.notify_watchdog(manager, exporter, 0)
     assert heard == [2, 0]

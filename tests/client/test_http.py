@@ -20,7 +20,7 @@ import trustme
 
 from exporter.client.http import BearerAuth, TokenAuth, VendorClient
 from exporter.client.shared_requests import SharedRequests
-from exporter.credentials import FileCredential, Watched
+from exporter.credentials import CurrentCredential, FileCredential
 from exporter.model import Request
 from exporter.model.errors import (
     AuthError,
@@ -165,7 +165,7 @@ def client(credential, observed):
                 "account": "studio",
                 "provider": SomeProvider(),
                 "url": "https://api.vendor.test/base/",
-                "auth": BearerAuth(Watched(FileCredential(credential))),
+                "auth": BearerAuth(CurrentCredential(FileCredential(credential))),
                 "timeout_seconds": 30.0,
                 "concurrency": 8,
                 "cadence_seconds": CADENCE,
@@ -723,8 +723,8 @@ def app(tmp_path):
     for name in ("key", "secret"):
         (tmp_path / name).write_text(f"app-{name}")
     return TokenAuth(
-        key=Watched(FileCredential(tmp_path / "key")),
-        secret=Watched(FileCredential(tmp_path / "secret")),
+        key=CurrentCredential(FileCredential(tmp_path / "key")),
+        secret=CurrentCredential(FileCredential(tmp_path / "secret")),
         url="https://auth.vendor.test/v1/auth/token",
     )
 

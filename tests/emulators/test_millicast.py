@@ -451,17 +451,17 @@ AMOUNTS = ("bytesIn", "bytesOut", "duration", "publishes", "views")
 
 
 @pytest.mark.parametrize("moment", [HOUR_NOW, HOUR_NOW + 1, HOUR_NOW + 900, HOUR_NOW + 3599])
-@pytest.mark.parametrize("knob", ["none", "late", "revised", "grown"])
-async def test_every_hour_of_the_account_is_the_sum_of_its_streams(world, clock, moment, knob):
+@pytest.mark.parametrize("change", ["none", "late", "revised", "grown"])
+async def test_every_hour_of_the_account_is_the_sum_of_its_streams(world, clock, moment, change):
     """Whenever it is asked, each hour's bytes and components, and of each country all amounts,
-    are those of the streams added up; under every knob of the world, too.
+    are those of the streams added up; under every change of the world, too.
     """
     first = world.streams("millicast", "live", now=int(NOW))[0]
-    if knob == "late":
+    if change == "late":
         world.late(("millicast", "live", first.id), HOUR_NOW - DAY, HOUR_NOW, HOUR_NOW + 900)
-    if knob == "revised":
+    if change == "revised":
         world.revise(("millicast", "live", first.id), HOUR_NOW - 5 * HOUR, 2, 7)
-    if knob == "grown":
+    if change == "grown":
         growth = ("millicast", "live", first.id)
         world.grow(growth, HOUR_NOW - 7000, HOUR_NOW - 1000, units=1_000_003, since=HOUR_NOW + 900)
     vendor = Millicast(world, clock=clock)

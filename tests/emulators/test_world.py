@@ -1,4 +1,4 @@
-"""The emulators' world: deterministic, additive, and with knobs that do what they say."""
+"""The emulators' world: deterministic, additive, and with changes that do what they say."""
 
 import time
 from itertools import pairwise
@@ -33,16 +33,16 @@ def test_another_seed_is_another_world():
 
 
 @pytest.mark.parametrize("key", [BYTES, VIEWS])
-@pytest.mark.parametrize("knob", ["none", "late", "revised", "grown"])
-def test_neighbouring_windows_sum_to_the_whole(key, knob):
-    """However a window is cut, its parts sum to it exactly, under every knob."""
+@pytest.mark.parametrize("change", ["none", "late", "revised", "grown"])
+def test_neighbouring_windows_sum_to_the_whole(key, change):
+    """However a window is cut, its parts sum to it exactly, under every change."""
     world = World()
     start, end = NOW - 200 * DAY - 77, NOW - 5000
-    if knob == "late":
+    if change == "late":
         world.late(("vendor", "live"), NOW - 3 * DAY - 100, NOW - 2 * DAY, NOW + 1)
-    if knob == "revised":
+    if change == "revised":
         world.revise(("vendor",), NOW // HOUR * HOUR - 30 * HOUR, 2, 7)
-    if knob == "grown":
+    if change == "grown":
         world.grow(("vendor", "live"), NOW - 3 * DAY - 100, NOW - DAY, units=10**6 + 3, since=NOW)
         world.late(("vendor", "live"), NOW - 2 * DAY, NOW - 2 * DAY + 17, NOW + 1)
     cuts = sorted({start, end, *(start + step * 7919 * 53 for step in range(41)), NOW - 107_000})

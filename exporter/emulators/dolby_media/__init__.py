@@ -71,8 +71,8 @@ YEAR_ONE = "0001-01-01T00:00:00Z"
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 
 
-class Bad(Exception):
-    """A request the vendor would answer with 400, for the reason given."""
+class Refusal(Exception):
+    """The vendor answers 400, with the reason as the error's detail."""
 
 
 class DolbyMedia:
@@ -130,8 +130,8 @@ class DolbyMedia:
             return Response(401, *self.error(401))
         try:
             value = call(request)
-        except Bad as reason:
-            return json_answer(problem(400, str(reason)), 400)
+        except Refusal as refusal:
+            return json_answer(problem(400, str(refusal)), 400)
         if "integral-floats" in self.quirks and request.path != TOKEN_PATH:
             value = with_numbers(value, float)
         return json_answer(value)
@@ -155,10 +155,10 @@ class DolbyMedia:
     def _token(self, request: Request) -> object:
         form = request.form
         if form.get("grant_type") != "client_credentials":
-            raise Bad("grant_type must be client_credentials")
+            raise Refusal("grant_type must be client_credentials")
         asked = form.get("expires_in", str(DEFAULT_TOKEN_SECONDS))
         if not asked.isdecimal() or not 0 < int(asked) <= LONGEST_TOKEN_SECONDS:
-            raise Bad(f"expires_in must be from 1 to {LONGEST_TOKEN_SECONDS}")
+            raise Refusal(f"expires_in must be from 1 to {LONGEST_TOKEN_SECONDS}")
         life = int(asked) if self.token_seconds is None else self.token_seconds
         self.tokens_issued += 1
         name = f"{self.credential}/{self.tokens_issued}".encode()
@@ -263,15 +263,15 @@ def days(request: Request, *, today: int) -> tuple[int, int]:
         try:
             moments[name] = seconds(text)
         except ValueError:
-            raise Bad(f"{name} must be a date as YYYY-MM-DD") from None
+            raise Refusal(f"{name} must be a date as YYYY-MM-DD") from None
         if len(text) != len("YYYY-MM-DD"):
-            raise Bad(f"{name} must be a date as YYYY-MM-DD")
+            raise Refusal(f"{name} must be a date as YYYY-MM-DD")
     last = moments.get("to", today)
     first = moments.get("from", last)
     if last < first:
-        raise Bad("to must not be before from")
+        raise Refusal("to must not be before from")
     if (last - first) // DAY >= LONGEST_USAGE_DAYS:
-        raise Bad("at most one year of usage per call")
+        raise Refusal("at most one year of usage per call")
     return first, last
 
 
@@ -283,7 +283,7 @@ def job_filter(request: Request) -> dict[str, Any]:
         if text is not None:
             asked[name] = milliseconds(name, text)
     if asked.get("submitted_before", 1 << 60) < asked.get("submitted_after", 0):
-        raise Bad("submitted_before must not be before submitted_after")
+        raise Refusal("submitted_before must not be before submitted_after")
     status = request.first("status")
     return asked if status is None else {**asked, "status": status}
 
@@ -297,7 +297,7 @@ def milliseconds(name: str, text: str) -> int:
         thousandths = int(digits[:3].ljust(3, "0")) if dot else 0
         return seconds(whole + zone) * 1000 + thousandths
     except ValueError:
-        raise Bad(f"{name} must be an ISO 8601 time") from None
+        raise Refusal(f"{name} must be an ISO 8601 time") from None
 
 
 def matches(job: Job, asked: dict[str, Any], *, status: str) -> bool:
@@ -340,13 +340,13 @@ def write_token(kind: str, **content: object) -> str:
 
 
 def read_token(token: str, kind: str) -> dict[str, Any]:
-    """What `write_token` put in; Bad for any other text."""
+    """What `write_token` put in; Refusal for any other text."""
     try:
         found, content = json.loads(base64.urlsafe_b64decode(token))
     except (ValueError, binascii.Error):
-        raise Bad("next_token is not valid") from None
+        raise Refusal("next_token is not valid") from None
     if found != kind or not isinstance(content, dict):
-        raise Bad("next_token is not valid")
+        raise Refusal("next_token is not valid")
     return content
 
 

@@ -31,7 +31,7 @@ from exporter.emulators.livepeer.query import (
     refuse,
     rendered,
 )
-from exporter.emulators.livepeer.usage import Usage, zero
+from exporter.emulators.livepeer.usage import Usage, zero_usage
 from exporter.emulators.livepeer.views import Views
 from exporter.emulators.vendor import Amounts, Example, Paging
 from exporter.emulators.world import World
@@ -160,7 +160,7 @@ class Livepeer:
             return self._rendered(hollow_total(path.removeprefix(TOTAL)))
         split = request.first("timeStep") or request.every(BREAKDOWN)
         if path == "/usage/query" and ("usage-object" in self._quirks or not split):
-            return self._rendered(zero(parse_query(request)))
+            return self._rendered(zero_usage(parse_query(request)))
         return self._rendered([])
 
     def error(self, status: int) -> tuple[bytes, str]:
@@ -242,7 +242,7 @@ class Livepeer:
 
 
 def hollow_total(playback_id: str) -> dict[str, object]:
-    """What the vendor says of a playback id when its database is gone: no playtime at all."""
+    """The vendor's answer for a playback id without its database: the key of the playtime is absent."""
     return {"playbackId": playback_id, "viewCount": 0}
 
 

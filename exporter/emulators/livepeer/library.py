@@ -13,8 +13,8 @@ from exporter.emulators.world import BEGINNING, Stream, World
 VENDOR = "livepeer"
 USER_ID = "1bde4o2i6xycudoy"
 CREATORS = ("ada@example.org", "studio one", None)
-MOST_A_SECOND = 10_000  # milliseconds of usage, where every hour is the same
-PLAYS_PER_EXIT = 10  # the world makes as many of either
+MOST_USAGE_A_SECOND = 10_000  # milliseconds, with `equal_hours`
+PLAYS_PER_EXIT = 10  # the world makes as many of `plays` as of `exits`
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class Library:
         keys = [(VENDOR, "usage", creator or "nobody", quantity) for creator in creators]
         if self.equal_hours:
             seconds = max(0, min(end, self.world.edge(self.now)) - max(start, BEGINNING))
-            return seconds * sum(1 + self.world.choose(key, MOST_A_SECOND) for key in keys)
+            return seconds * sum(1 + self.world.choose(key, MOST_USAGE_A_SECOND) for key in keys)
         return sum(self.world.amount(key, start, end, now=self.now) for key in keys)
 
     def stored(self, creators: Iterable[str | None], hour: int) -> int:

@@ -13,13 +13,13 @@ ALL = ("kind", "all")
 
 
 @dataclass(slots=True)
-class Watched:
-    """What some cells come to in a window: views, and milliseconds played."""
+class Viewing:
+    """Sums over cells in a window: views, and viewing in milliseconds."""
 
     views: int = 0
     viewing: int = 0
 
-    def add(self, other: "Watched") -> None:
+    def add(self, other: "Viewing") -> None:
         self.views += other.views
         self.viewing += other.viewing
 
@@ -31,10 +31,10 @@ def accrued(library: Library, start: int, end: int, *, browsers: bool) -> Amount
     from before 2023 belong to a window that begins no later than the media did.
     """
     watched = [
-        (cell, Watched(library.views([cell], start, end), library.playtime([cell], start, end)))
+        (cell, Viewing(library.views([cell], start, end), library.playtime([cell], start, end)))
         for cell in library.cells()
     ]
-    whole = {(ALL,): Watched()} | summed(watched, lambda cell: (ALL,))
+    whole = {(ALL,): Viewing()} | summed(watched, lambda cell: (ALL,))
     countries = summed(
         watched, lambda cell: (("country", shown_country(cell.value("country"))), ALL)
     )
@@ -42,7 +42,7 @@ def accrued(library: Library, start: int, end: int, *, browsers: bool) -> Amount
     if browsers:
         known = summed(watched, lambda cell: (("browser", cell.value("browser") or "unknown"), ALL))
         found |= counters("media_browser_", known)
-    found |= of_media(library, watched, ever=lambda media: start <= media.stream.born)
+    found |= of_media(library, watched, all_time=lambda media: start <= media.stream.born)
     found[("media_exits_before_start_total", (ALL,))] = library.exits(library.cells(), start, end)
     for metric, quantity in (
         ("media_usage_delivered_seconds_total", "delivered_milliseconds"),
@@ -53,9 +53,9 @@ def accrued(library: Library, start: int, end: int, *, browsers: bool) -> Amount
 
 
 def of_media(
-    library: Library, watched: Iterable[tuple[Cell, Watched]], *, ever: Callable[[Media], bool]
+    library: Library, watched: Iterable[tuple[Cell, Viewing]], *, all_time: Callable[[Media], bool]
 ) -> Amounts:
-    """The counters by stream. `ever`: whether the window holds a media's views of all time."""
+    """The counters by stream. `all_time`: whether the window begins no later than the media."""
     by_playback_id = summed(watched, lambda cell: (ALL, ("stream", cell.media.playback_id)))
     found = counters("media_stream_", by_playback_id)
     for media in library.media():
@@ -63,23 +63,23 @@ def of_media(
             continue  # only what exists can be asked for by its own id
         held = by_playback_id[(ALL, ("stream", media.playback_id))]
         found |= counters("media_stream_", {(ALL, ("stream", media.stream.id)): held})
-        legacy = library.legacy_views(media) if ever(media) else 0
-        lifetime = Watched(held.views + legacy, held.viewing)
+        legacy = library.legacy_views(media) if all_time(media) else 0
+        lifetime = Viewing(held.views + legacy, held.viewing)
         found |= counters("media_lifetime_", {(("stream", media.playback_id),): lifetime})
     return found
 
 
 def summed(
-    watched: Iterable[tuple[Cell, Watched]], labels_of: Callable[[Cell], Labels]
-) -> dict[Labels, Watched]:
-    """What cells with equal labels come to together."""
-    found: dict[Labels, Watched] = {}
+    watched: Iterable[tuple[Cell, Viewing]], labels_of: Callable[[Cell], Labels]
+) -> dict[Labels, Viewing]:
+    """Sums over the cells with equal labels."""
+    found: dict[Labels, Viewing] = {}
     for cell, amounts in watched:
-        found.setdefault(labels_of(cell), Watched()).add(amounts)
+        found.setdefault(labels_of(cell), Viewing()).add(amounts)
     return found
 
 
-def counters(prefix: str, watched: Mapping[Labels, Watched]) -> Amounts:
+def counters(prefix: str, watched: Mapping[Labels, Viewing]) -> Amounts:
     """Views and viewing time as the metrics of that prefix."""
     found: Amounts = {}
     for labels, amounts in watched.items():

@@ -28,16 +28,16 @@ class Usage:
     def query(self, query: Query) -> Row | list[Row]:
         """An object, or an array as soon as a time step or a breakdown is asked for."""
         if query.step and query.step not in STEPS:
-            raise building(f"invalid time step: {query.step}")
+            raise build_error(f"invalid time step: {query.step}")
         for field in query.breakdown:
             if field != "creatorId":
-                raise building(f"invalid breakdown field: {field}")
+                raise build_error(f"invalid breakdown field: {field}")
         start, end = self._hours(query)
         if self.always_object:
             query = replace(query, step="", breakdown=())
         if not (query.step or query.breakdown):
             row = self._row(query, self._chosen(query), start, end)
-            return row or zero(query)
+            return row or zero_usage(query)
         steps = buckets(query.step, start, end) if query.step else [(0, start, end)]
         split = "creatorId" in query.breakdown and not query.creator
         groups: list[Creators] = (
@@ -83,12 +83,12 @@ class Usage:
         )
 
 
-def zero(query: Query) -> Row:
+def zero_usage(query: Query) -> Row:
     """The object of a query that found nothing."""
     named = {"CreatorID": query.creator} if query.creator else {}
     measures = ("DeliveryUsageMins", "TotalUsageMins", "StorageUsageMins")
     return {"UserID": USER_ID} | named | dict.fromkeys(measures, 0)
 
 
-def building(message: str) -> Refusal:
+def build_error(message: str) -> Refusal:
     return Refusal(500, f"error building usage summary query: {message}")

@@ -80,10 +80,10 @@ class Views:
     def query(self, query: Query, media: Media | None, *, detailed: bool) -> list[Row]:
         """Rows by time step and breakdown; `media` narrows them to one playback id."""
         if query.step and query.step not in STEPS:
-            raise building("", f"invalid time step: {query.step}")
+            raise build_error("", f"invalid time step: {query.step}")
         for field in query.breakdown:
             if field not in COLUMNS:
-                raise building("", f"invalid breakdown field: {field}")
+                raise build_error("", f"invalid breakdown field: {field}")
         start, end = query.window(self.library.now)
         groups = self._groups(query, media)
         shown = [field for field in COLUMNS if field in query.breakdown]
@@ -100,7 +100,7 @@ class Views:
                     continue
                 timestamp = {"timestamp": at * 1000} if query.step else {}
                 labels = {field: values.get(field) for field in written}
-                found.append(timestamp | labels | (row or nothing(detailed=detailed)))
+                found.append(timestamp | labels | (row or empty_row(detailed=detailed)))
                 if len(found) > self.rows:
                     raise too_many(self.rows)
         return found
@@ -123,7 +123,7 @@ class Views:
             raise Refusal(400, REALTIME_ERROR)
         for field in query.breakdown:
             if field not in REALTIME:
-                raise building("realtime ", f"invalid breakdown field: {field}")
+                raise build_error("realtime ", f"invalid breakdown field: {field}")
         grouped = bool(media or query.breakdown)
         found = []
         for values, cells in self._groups(query, media):
@@ -170,7 +170,7 @@ class Views:
         return row
 
 
-def nothing(*, detailed: bool) -> Row:
+def empty_row(*, detailed: bool) -> Row:
     """The one row of an ungrouped query that found no event: counts of 0, means of nothing."""
     row: Row = {"viewCount": 0, "playtimeMins": 0}
     if detailed:
@@ -195,5 +195,5 @@ def grouping(query: Query, *, one_playback_id: bool) -> tuple[str, ...]:
     return tuple(fields)
 
 
-def building(sort: str, message: str) -> Refusal:
+def build_error(sort: str, message: str) -> Refusal:
     return Refusal(500, f"error building {sort}viewership events query: {message}")

@@ -80,8 +80,8 @@ SORT_KEYS = ("StreamId", "Cluster", "StartTime", "Duration", "Live", "ViewerCoun
 Sums: TypeAlias = dict[tuple[str, str | None], int]  # by quantity and country
 
 
-class Fail(Exception):
-    """A request the vendor would answer with 400; `data` goes into the answer."""
+class Refusal(Exception):
+    """The vendor answers 400; `data` is that of its answer."""
 
     def __init__(self, **data: Any) -> None:
         super().__init__(data)
@@ -104,7 +104,7 @@ class Millicast:
         quirks: frozenset[str] = frozenset(),
         stream_components: bool = False,
     ) -> None:
-        """With `stream_components` the truth tells the components of each stream, too."""
+        """`clock` returns Unix seconds. `stream_components` adds each stream's components to `truth`."""
         if not quirks <= QUIRKS:
             raise ValueError(f"no such quirk: {', '.join(sorted(quirks - QUIRKS))}")
         self.world = world
@@ -145,8 +145,8 @@ class Millicast:
             return Response(404, *self.error(404))
         try:
             data = route(request, int(self.clock()))
-        except Fail as fail:
-            return json_answer({"status": "fail", "data": fail.data}, 400)
+        except Refusal as refusal:
+            return json_answer({"status": "fail", "data": refusal.data}, 400)
         return self._success(request, data)
 
     def empty(self, request: Request) -> Response:
@@ -377,15 +377,15 @@ class Millicast:
         page, items = self._page_of(request)
         sort_by = request.first("sortBy") or "Live"
         if sort_by not in SORT_KEYS:
-            raise Fail(errors={"sortBy": f"sortBy must be one of {', '.join(SORT_KEYS)}"})
+            raise Refusal(errors={"sortBy": f"sortBy must be one of {', '.join(SORT_KEYS)}"})
         rows = [
             self._summary_row(stream, now)
             for stream in traffic.streams(self.world, now)
             if self._listed(stream, now)
         ]
-        rows = [row for row in rows if wanted(request, row)]
+        rows = [row for row in rows if passes_filters(request, row)]
         rows.sort(
-            key=lambda row: order(row, sort_by),
+            key=lambda row: sort_key(row, sort_by),
             reverse=request.first("isDescending") != "false",
         )
         step = items - self._overlap(items)
@@ -463,7 +463,7 @@ class Millicast:
         }
 
     def _account_sums(self, start: int, end: int, now: int) -> Sums:
-        """The sum of all streams; remembered where time can no longer change it."""
+        """The sum of all streams; cached once a later `now` cannot change it."""
         if self._sums_version != self.world.version or len(self._sums) > 5000:
             self._sums.clear()
             self._sums_version = self.world.version
@@ -482,20 +482,20 @@ class Millicast:
         """The streams asked for; None for a name that yields no results."""
         names = request.every("streamNames")
         if not names or not all(names):
-            raise Fail(errors={"streamNames": "streamNames is required"})
+            raise Refusal(errors={"streamNames": "streamNames is required"})
         if len(names) > MOST_NAMES:
-            raise Fail(errors={"streamNames": f"streamNames must be at most {MOST_NAMES}"})
+            raise Refusal(errors={"streamNames": f"streamNames must be at most {MOST_NAMES}"})
         if any(len(name) > LONGEST_NAME for name in names):
             message = f"streamNames must be at most {LONGEST_NAME} characters"
-            raise Fail(errors={"streamNames": message})
+            raise Refusal(errors={"streamNames": message})
         known = {stream.name: stream for stream in traffic.streams(self.world, now)}
         for name in names:
-            if name not in known and traffic.reportable(name) and not self._forgiving:
-                raise Fail(message=f"Stream name {name} not found")
+            if name not in known and traffic.reportable(name) and not self._accepts_unknown_names:
+                raise Refusal(message=f"Stream name {name} not found")
         return {name: known.get(name) if traffic.reportable(name) else None for name in names}
 
     @property
-    def _forgiving(self) -> bool:
+    def _accepts_unknown_names(self) -> bool:
         return "unknown-empty" in self.quirks
 
 
@@ -544,14 +544,14 @@ def window(request: Request) -> tuple[int, int]:
     for name in ("startDate", "stopDate"):
         text = request.first(name)
         if not text:
-            raise Fail(errors={name: f"{name} is required"})
+            raise Refusal(errors={name: f"{name} is required"})
         try:
             moments.append(seconds(text))
         except ValueError:
-            raise Fail(errors={name: f"{name} is not a date"}) from None
+            raise Refusal(errors={name: f"{name} is not a date"}) from None
     start, end = moments
     if end <= start:
-        raise Fail(errors={"stopDate": "stopDate must be after startDate"})
+        raise Refusal(errors={"stopDate": "stopDate must be after startDate"})
     return start, end
 
 
@@ -559,30 +559,30 @@ def one_of(request: Request, name: str, choices: tuple[str, ...]) -> str:
     """A required parameter with few values."""
     value = request.first(name)
     if value not in choices:
-        raise Fail(errors={name: f"{name} must be one of {', '.join(choices)}"})
+        raise Refusal(errors={name: f"{name} must be one of {', '.join(choices)}"})
     return value
 
 
 def page_of(request: Request, *, most: int, refusal: str) -> tuple[int, int]:
     """Page number and items on a page of the monitoring summary: from 1, and 1 to `most`."""
-    page = natural(request.first("page") or "1")
-    items = natural(request.first("itemsOnPage") or "10")
+    page = whole_number(request.first("page") or "1")
+    items = whole_number(request.first("itemsOnPage") or "10")
     errors = {}
     if page < 1:
         errors["page"] = "page must be greater than 0"
     if not 1 <= items <= most:
         errors["itemsOnPage"] = refusal
     if errors:
-        raise Fail(errors=errors)
+        raise Refusal(errors=errors)
     return page, items
 
 
-def natural(text: str) -> int:
+def whole_number(text: str) -> int:
     """The number that digits say; 0 for any other text."""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def wanted(request: Request, row: dict[str, Any]) -> bool:
+def passes_filters(request: Request, row: dict[str, Any]) -> bool:
     """Whether a row passes the summary's filters."""
     active = request.first("isActive")
     text = request.first("searchSubstring") or ""
@@ -594,14 +594,14 @@ def wanted(request: Request, row: dict[str, Any]) -> bool:
     )
 
 
-def order(row: dict[str, Any], sort_by: str) -> tuple[Any, str]:
+def sort_key(row: dict[str, Any], sort_by: str) -> tuple[Any, str]:
     """What the summary sorts a row by; the name settles ties."""
     chosen = {"ViewerCount": "viewerCount", "StartTime": "startTime", "Live": "live"}
     return row[chosen.get(sort_by, "streamId")], row["streamName"]
 
 
 def total(sums: Sums) -> dict[str, Any]:
-    """Bytes in all and by component; the whole is the sum of its components."""
+    """Bytes in total and by component; the total is the sum of the components."""
     standard = sum(value for (quantity, _), value in sums.items() if quantity == "bytes_out")
     received = sum(value for (quantity, _), value in sums.items() if quantity == "bytes_in")
     restream = sums.get(("restream_bytes_out", None), 0)

@@ -27,12 +27,12 @@ class Family:
 
     plural: str
     single: str
-    kind: str  # what the exporter's users know it as
+    kind: str  # value of the label `kind`
     listed: tuple[str, ...]
     detailed: tuple[str, ...]  # what /{id} has beyond the list
     summed: tuple[str, ...]
     trended: bool
-    audience: bool  # versions up to 1.10 also tell unique viewers
+    unique_viewers: bool  # versions up to 1.10 also have them
     counted_pages: bool = False
 
 
@@ -49,7 +49,7 @@ FAMILIES = {
             VIEWING,
             EGRESS,
             trended=True,
-            audience=False,
+            unique_viewers=False,
             counted_pages=True,
         ),
         Family(
@@ -60,7 +60,7 @@ FAMILIES = {
             (),
             ("bytes_in", "bytes_out"),
             trended=False,
-            audience=False,
+            unique_viewers=False,
         ),
     )
 }

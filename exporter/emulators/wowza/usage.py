@@ -83,28 +83,28 @@ class Usage:
             amounts = self._amounts(family, stream, fields, window)
             if "unused-left-out" in self.quirks and not any(amounts.values()):
                 continue
-            audience = self._audience(family, stream, amounts, window)
+            audience = self._unique_viewers(family, stream, amounts, window)
             rows.append(self._named(family, stream) | audience | amounts)
         cut = self.pages.by_number if family.counted_pages else self.pages.by_key
         page, pagination = cut(rows, self.request)
-        page = [self._spelled(row) for row in page]
+        page = [self._with_old_names(row) for row in page]
         body: Body = {family.plural: page, "pagination": pagination, "limits": window.limits}
         if "pagination-missing" in self.quirks:
             del body["pagination"]
-            body[family.plural] = [self._spelled(row) for row in rows]
+            body[family.plural] = [self._with_old_names(row) for row in rows]
         return body
 
     def _detail(self, family: Family, identifier: str) -> Body:
         window = self._window()
         stream = self._found(family, identifier)
         amounts = self._amounts(family, stream, family.listed + family.detailed, window)
-        audience = self._audience(family, stream, amounts, window, detail=True)
+        audience = self._unique_viewers(family, stream, amounts, window, detail=True)
         row = self._named(family, stream) | audience | amounts
         if family.trended and not self.legacy and self._trend_asked:
             row["trend"] = self._trend(family, [stream], window)
         if family.plural == "stream_targets":
             row["zones"] = zones(amounts)
-        return self._within(family.single, self._spelled(row), window)
+        return self._within(family.single, self._with_old_names(row), window)
 
     def _summary(self, family: Family) -> Body:
         window = self._window()
@@ -113,13 +113,13 @@ class Usage:
         fields = VIEWING if self.legacy and family.plural == "vod_streams" else family.summed
         amounts = {name: self.account.sum(family.plural, name, window) for name in fields}
         summary: Body = dict(amounts)
-        if family.audience and self.legacy:
+        if family.unique_viewers and self.legacy:
             summary = self._with_viewers((family.plural,), amounts, window) | summary
         if family.plural == "stream_targets":
             summary["zones"] = zones(amounts)
         if family.plural == "transcoders":
             summary["configurations"] = self._configurations(window)
-        return self._within("summary", self._spelled(summary), window)
+        return self._within("summary", self._with_old_names(summary), window)
 
     def _egress(self, rest: tuple[str, ...]) -> Body:
         """Egress of on-demand streams on its own: bytes only, retired in 1.11."""
@@ -148,7 +148,7 @@ class Usage:
         window = self._window()
         if operation == "trend":
             trend = self._trend(family, [stream], window)
-            return {"trend": [self._spelled(row) for row in trend], "limits": window.limits}
+            return {"trend": [self._with_old_names(row) for row in trend], "limits": window.limits}
         amounts = self._amounts(family, stream, VIEWING, window)
         return self._split(operation, (family.plural, stream.id), amounts, window)
 
@@ -176,7 +176,7 @@ class Usage:
             if self._trend_asked:
                 row["trend"] = self._account_trend(window, resources)
         key = "accounts" if "accounts-key" in self.quirks else "account"
-        body = self._within(key, self._spelled(row), window)
+        body = self._within(key, self._with_old_names(row), window)
         limits = body["limits"] if "limits" in body else body[key]["limits"]
         limits["resources"] = list(resources)
         return body
@@ -191,7 +191,7 @@ class Usage:
         window = self._window()
         resources = self._resources()
         if operation == "trend":
-            trend = [self._spelled(row) for row in self._account_trend(window, resources)]
+            trend = [self._with_old_names(row) for row in self._account_trend(window, resources)]
             return {"trend": trend, "limits": window.limits}
         amounts = {name: self.account.total(name, window, resources) for name in VIEWING}
         return self._split(operation, ("account",), amounts, window)
@@ -272,7 +272,7 @@ class Usage:
             return row | transcoder_settings(self.account, stream)
         return row | {"type": "fastly"}
 
-    def _audience(
+    def _unique_viewers(
         self,
         family: Family,
         stream: Stream,
@@ -281,10 +281,10 @@ class Usage:
         *,
         detail: bool = False,
     ) -> Body:
-        """What versions up to 1.10 say about unique viewers beside viewing amounts."""
+        """The fields on unique viewers that versions up to 1.10 have; none for later ones."""
         if not self.legacy or "viewing_seconds" not in amounts:
             return {}
-        if not (family.audience or detail):
+        if not (family.unique_viewers or detail):
             return {}
         return self._with_viewers((family.plural, stream.id), amounts, window)
 
@@ -326,7 +326,7 @@ class Usage:
         for name, row in names.items():
             part = {field: shares[field].get(name, 0) for field in VIEWING}
             viewers = self._with_viewers((*owner, name), part, window)
-            rows.append(self._spelled(row | viewers | part))
+            rows.append(self._with_old_names(row | viewers | part))
         return {operation: rows, "limits": window.limits}
 
     def _configurations(self, window: Window) -> list[Body]:
@@ -362,7 +362,7 @@ class Usage:
             return {key: row | {"limits": window.limits}}
         return {key: row, "limits": window.limits}
 
-    def _spelled(self, row: Mapping[str, Any]) -> Body:
+    def _with_old_names(self, row: Mapping[str, Any]) -> Body:
         """A row with the names of 1.7, by quirk."""
         if "names-of-1.7" not in self.quirks:
             return dict(row)

@@ -14,9 +14,8 @@ from pathlib import Path
 from exporter.config import nodes
 from exporter.config.file_reader import Entry, FileReader, below, is_given
 from exporter.config.kinds import Choice, Count, Flag, nearest
-from exporter.credentials import Secret
+from exporter.credentials import FileVersion, Secret, file_version
 from exporter.model.errors import ConfigError
-from exporter.web.toolkit.file_version import Version, version
 from exporter.web.toolkit.kinds import BcryptHash, GoDuration, HeaderText
 from exporter.web.toolkit.settings import RateLimit, WebConfig
 from exporter.web.toolkit.tls_section import TlsSection
@@ -47,7 +46,7 @@ class Outcome:
     config: WebConfig | None = None
     empty: bool = False
     faults: list[str] = field(default_factory=list)
-    versions: dict[Path, Version] = field(default_factory=dict)
+    versions: dict[Path, FileVersion] = field(default_factory=dict)
 
 
 def load(path: Path) -> WebConfig:
@@ -61,7 +60,7 @@ def load(path: Path) -> WebConfig:
 def read(path: Path) -> Outcome:
     """The configuration in the file, or every fault in it."""
     # Taken before the file is read: a change during the reading is then noticed afterwards.
-    outcome = Outcome(versions={path: version(path)})
+    outcome = Outcome(versions={path: file_version(path)})
     try:
         root = nodes.read(path)
     except ConfigError as error:

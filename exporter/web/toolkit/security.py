@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from exporter.credentials import file_version
 from exporter.model.errors import ConfigError
 from exporter.web.toolkit import config_file, tls
-from exporter.web.toolkit.file_version import version
 from exporter.web.toolkit.guard import Application, Guarded
 from exporter.web.toolkit.logins import Logins
 from exporter.web.toolkit.settings import WebConfig
@@ -66,7 +66,7 @@ class WebSecurity:
         now = self._clock()
         if now - self._checked_at >= CHECK_SECONDS:
             self._checked_at = now
-            if any(version(path) != seen for path, seen in self._versions.items()):
+            if any(file_version(path) != seen for path, seen in self._versions.items()):
                 self.refresh()
         return self._config
 

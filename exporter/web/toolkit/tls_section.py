@@ -12,8 +12,8 @@ import yaml
 from exporter.config import nodes
 from exporter.config.file_reader import Entry, FileReader, is_given
 from exporter.config.kinds import Choice, Flag
+from exporter.credentials import FileVersion, file_version
 from exporter.web.toolkit import tls
-from exporter.web.toolkit.file_version import Version, version
 from exporter.web.toolkit.kinds import CipherSuite, PlainText, SupportedChoice
 
 SECTION = "tls_server_config"
@@ -70,7 +70,7 @@ class TlsSection:
     """Reads the section into a context that is ready to serve."""
 
     def __init__(
-        self, reader: FileReader, sections: Mapping[str, Entry], versions: dict[Path, Version]
+        self, reader: FileReader, sections: Mapping[str, Entry], versions: dict[Path, FileVersion]
     ) -> None:
         """`versions` gets those of the files that the section names."""
         self._reader = reader
@@ -166,7 +166,7 @@ class TlsSection:
             self._fault(file_key, f"expected a path; text itself goes into {name}")
             return None
         path = self._reader.path.parent / file
-        self._versions[path] = version(path)
+        self._versions[path] = file_version(path)
         try:
             with path.open("rb") as opened:
                 data = opened.read(LARGEST_PEM + 1)

@@ -1,4 +1,4 @@
-"""Tries an account's credential once on every feed, and says what it may do."""
+"""`check-config --online`: requests each feed of an account once, and reports what is allowed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from exporter.polling.discovery import configured_streams
 from exporter.polling.planner import plan_asks
 
 SKEW_SECONDS = 5.0
-"""A difference of clocks below this is the network's."""
+"""A smaller difference between the clocks may come from the network and is not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedFinding:
-    """What came of one request for a feed; `allowed` is None where it was not tried."""
+    """The outcome of one request for a feed.
+
+    `allowed` is None where nothing was requested; `said` is the line for people.
+    """
 
     feed: str
     polled: bool
@@ -35,8 +38,11 @@ class FeedFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of one account. `skew_seconds` is how far our clock is ahead of the vendor's."""
+class AccountFinding:
+    """The outcome for one account.
+
+    `skew_seconds` is how far this machine's clock is ahead of the vendor's; None if unknown.
+    """
 
     account: str
     feeds: tuple[FeedFinding, ...]
@@ -48,11 +54,11 @@ class Finding:
         return all(one.allowed is not False for one in self.feeds if one.polled)
 
 
-class _Quiet:
-    """Counts nothing."""
+class _NoTelemetry:
+    """In place of the telemetry: these requests are not counted."""
 
     def request(self, feed: str, code: str, seconds: float) -> None:
-        """One attempt is over."""
+        """Ignore an attempt that is over."""
 
 
 async def examine(
@@ -61,7 +67,7 @@ async def examine(
     *,
     clock: Callable[[], float] = time.time,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> Finding:
+) -> AccountFinding:
     """One request for each feed that the provider has, whether it is polled or not.
 
     Raises CredentialError when there is no credential to try.
@@ -83,7 +89,7 @@ async def examine(
         concurrency=polling.concurrency,
         cadence_seconds=polling.cadence_seconds,
         requests_per_second=polling.requests_per_second,
-        observe=_Quiet(),
+        observe=_NoTelemetry(),
         transport=transport,
         now=clock,
         on_date_header=on_date_header,
@@ -93,9 +99,9 @@ async def examine(
         findings = [await _try(client, account, feed, int(clock())) for feed in feeds]
     finally:
         await client.aclose()
-    # `Date` has whole seconds: the truth lies up to one second on.
+    # `Date` has whole seconds, so a skew may be up to one second too large.
     skew = min(skews, key=abs) if skews else None
-    return Finding(account.name, tuple(findings), skew)
+    return AccountFinding(account.name, tuple(findings), skew)
 
 
 async def _try(client: VendorClient, account: Account, feed: Feed, now: int) -> FeedFinding:
@@ -116,7 +122,7 @@ async def _try(client: VendorClient, account: Account, feed: Feed, now: int) -> 
 
 
 def _first_request(feed: Feed, streams: Sequence[str], now: int) -> Request | None:
-    """The newest of what an ordinary poll asks."""
+    """The request for the newest window of an ordinary poll; None if the feed has none."""
     state = FeedState(
         id=0,
         name=feed.name,
@@ -131,7 +137,7 @@ def _first_request(feed: Feed, streams: Sequence[str], now: int) -> Request | No
     return requests[-1] if requests else None
 
 
-def report(finding: Finding) -> list[str]:
+def report(finding: AccountFinding) -> list[str]:
     """The finding in lines for people."""
     lines = [f"  {finding.account}, asked online:"]
     for one in finding.feeds:

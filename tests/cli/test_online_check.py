@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from exporter import providers
-from exporter.cli import doctor
+from exporter.cli import online_check
 from exporter.config import Config, load
 from tests.support.simulation import ACCOUNTS, Simulation
 
@@ -18,7 +18,7 @@ def config_of(simulation: Simulation) -> Config:
     return load(simulation.configuration(), providers.load())
 
 
-async def examine(simulation: Simulation, *, ahead: float = 0.0) -> doctor.Finding:
+async def examine(simulation: Simulation, *, ahead: float = 0.0) -> online_check.AccountFinding:
     """The finding for the simulation's only account, by a clock that may be ahead."""
 
     class Dated(httpx.ASGITransport):
@@ -31,7 +31,7 @@ async def examine(simulation: Simulation, *, ahead: float = 0.0) -> doctor.Findi
             return response
 
     config = config_of(simulation)
-    return await doctor.examine(
+    return await online_check.examine(
         config.accounts[0],
         config.polling,
         clock=lambda: simulation.now + ahead,
@@ -56,7 +56,7 @@ async def test_a_good_credential_may_do_all_that_is_polled(provider: str, tmp_pa
         config_of(simulation).accounts[0].feeds
     )
     assert all(one.allowed for one in finding.feeds if one.polled)
-    assert "    clock: agrees with the vendor's" in doctor.report(finding)
+    assert "    clock: agrees with the vendor's" in online_check.report(finding)
 
 
 @pytest.mark.parametrize("provider", ACCOUNTS)
@@ -75,7 +75,7 @@ async def test_a_bad_credential_is_said_for_every_feed(tmp_path: Path) -> None:
     finding = await examine(simulation)
     assert not finding.healthy
     assert all(one.allowed is not True for one in finding.feeds)
-    assert "(auth)" in "\n".join(doctor.report(finding))
+    assert "(auth)" in "\n".join(online_check.report(finding))
 
 
 async def test_a_refused_feed_that_is_not_polled_is_no_fault(tmp_path: Path) -> None:
@@ -91,4 +91,4 @@ async def test_a_refused_feed_that_is_not_polled_is_no_fault(tmp_path: Path) -> 
 async def test_a_wrong_clock_is_told(tmp_path: Path) -> None:
     """A clock that is two minutes ahead of the vendor's is told with the amount."""
     finding = await examine(Simulation(tmp_path, providers=["wowza"]), ahead=120)
-    assert "120 s ahead of the vendor's" in "\n".join(doctor.report(finding))
+    assert "120 s ahead of the vendor's" in "\n".join(online_check.report(finding))
