@@ -6,7 +6,7 @@ current, `page` puts the blocks of all accounts together.
 
 from exporter.exposition.account import AccountPage
 from exporter.exposition.block import Block
-from exporter.exposition.page import Assembly, Page, Section, assemble, finish
+from exporter.exposition.page import Assembly, Page, Section, assemble, build_page
 from exporter.exposition.text import Family, Format
 
 __all__ = [
@@ -18,5 +18,5 @@ __all__ = [
     "Page",
     "Section",
     "assemble",
-    "finish",
+    "build_page",
 ]

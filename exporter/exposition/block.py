@@ -32,9 +32,6 @@ class Block:
         return cls(plain, deflater.compress(plain) + deflater.flush(zlib.Z_FULL_FLUSH))
 
 
-EMPTY = Block(b"", b"")
-
-
 def checksum(blocks: Iterable[Block], start: int = 0) -> int:
     """The CRC-32 of the plain bytes of `blocks`, one after the other, after that of `start`."""
     for block in blocks:

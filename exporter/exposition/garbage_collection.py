@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 SWITCH_SECONDS = 0.0005
 """How long a thread may compute before another one gets its turn; Python's own choice is ten
@@ -21,17 +19,7 @@ def set_up() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """No garbage collection meanwhile: what is made now stays, so there is nothing to find."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-class Longlived:
+class SeriesFreezer:
     """Tells the garbage collector not to look at series again: they stay until the end.
 
     Looking through a hundred thousand of them holds everything up for a tenth of a second.

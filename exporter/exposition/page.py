@@ -158,7 +158,7 @@ class _Body:
         return cls(blocks, tuple(groups), section)
 
 
-def finish(section: Section, tail: Section, format: Format) -> Page:
+def build_page(section: Section, tail: Section, format: Format) -> Page:
     """The page that consists of both sections."""
     eof = Block.of(b"# EOF\n") if format is Format.OPENMETRICS else Block(b"", b"")
     plain = (*section.plain, *tail.plain, eof.plain)

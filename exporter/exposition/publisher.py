@@ -14,9 +14,9 @@ from exporter.exposition import (
     Page,
     Section,
     assemble,
-    finish,
+    build_page,
 )
-from exporter.exposition.garbage_collection import Longlived
+from exporter.exposition.garbage_collection import SeriesFreezer
 from exporter.exposition.telemetry import Telemetry
 from exporter.ledger.thread import Worker
 from exporter.model import Measure
@@ -60,7 +60,7 @@ class Publisher:
             tuple[Format, frozenset[str] | None], tuple[Section, Section, Page]
         ] = {}
         self._waiting = False
-        self._longlived = Longlived()
+        self._freezer = SeriesFreezer()
 
     def set_accounts(self, pages: Sequence[tuple[str, str, AccountPage]]) -> None:
         """Show these (provider, account, page) from the next publishing on."""
@@ -99,7 +99,7 @@ class Publisher:
             blocks = [one.blocks[kind] for one in shown]
             sections[kind, None] = assembly.update(blocks, None if anew else changed)
         self._shown, self._sections = shown, sections
-        self._longlived.note(sum(page.series for _, _, page in self._pages))
+        self._freezer.note(sum(page.series for _, _, page in self._pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The newest page of all accounts, or of these alone."""
@@ -115,7 +115,7 @@ class Publisher:
         if finished is None or finished[0] is not section or finished[1] is not tail:
             if len(self._finished) > KEPT_PAGES:
                 self._finished.clear()
-            finished = (section, tail, finish(section, tail, format))
+            finished = (section, tail, build_page(section, tail, format))
             self._finished[key] = finished
         return finished[2]
 

@@ -73,9 +73,9 @@ class AccountTelemetry:
         self.provider = provider
         self.account = account
         self.metrics = Registry(ACCOUNT_METRICS, created_timestamps=created_timestamps)
-        self.polls(feeds, cadence_seconds=cadence_seconds)
+        self.set_feeds(feeds, cadence_seconds=cadence_seconds)
 
-    def polls(self, feeds: Sequence[str], *, cadence_seconds: float) -> None:
+    def set_feeds(self, feeds: Sequence[str], *, cadence_seconds: float) -> None:
         """These feeds are polled from now on, and no others."""
         self.metrics.keep_only("feed", feeds)
         for feed in feeds:

@@ -184,7 +184,3 @@ class Book:
         if held is None or held[1] <= now:
             return series.exposed
         return held[0]
-
-    def next_release(self, now: float) -> float | None:
-        """When the next held counters may show their total, if any are held."""
-        return min((until for _, until in self.holds.values() if until > now), default=None)

@@ -321,7 +321,7 @@ def _telemetry(account: Account, config: Config, shared: Shared) -> AccountTelem
             cadence_seconds=cadence,
             created_timestamps=shared.created_timestamps,
         )
-    telemetry.polls(account.feeds, cadence_seconds=cadence)
+    telemetry.set_feeds(account.feeds, cadence_seconds=cadence)
     return telemetry
 
 

@@ -2,20 +2,20 @@
 
 import gc
 
-from exporter.exposition.garbage_collection import FROZEN_AT_LEAST, Longlived
+from exporter.exposition.garbage_collection import FROZEN_AT_LEAST, SeriesFreezer
 
 
 def test_many_new_series_are_frozen_once() -> None:
     """Series are taken out of the garbage collector's sight when many have come, not each time."""
     gc.unfreeze()
     try:
-        longlived = Longlived()
-        longlived.note(FROZEN_AT_LEAST - 1)
+        freezer = SeriesFreezer()
+        freezer.note(FROZEN_AT_LEAST - 1)
         assert gc.get_freeze_count() == 0
-        longlived.note(FROZEN_AT_LEAST)
+        freezer.note(FROZEN_AT_LEAST)
         frozen = gc.get_freeze_count()
         assert frozen > 0
-        longlived.note(FROZEN_AT_LEAST + 1)
+        freezer.note(FROZEN_AT_LEAST + 1)
         assert gc.get_freeze_count() <= frozen
     finally:
         gc.unfreeze()

@@ -11,7 +11,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition import AccountPage, Family, Format, assemble, finish
+from exporter.exposition import AccountPage, Family, Format, assemble, build_page
 from exporter.exposition.page import Section
 from exporter.model import Level, measures
 from exporter.model.measures import CATALOGUE
@@ -66,7 +66,7 @@ def page_of(book, levels, *, created=False):
 
 def whole(pages, format):
     section = assemble(FAMILIES, [page.blocks(format) for page in pages], format)
-    return finish(section, NO_TAIL, format)
+    return build_page(section, NO_TAIL, format)
 
 
 def end(format):

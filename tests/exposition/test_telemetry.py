@@ -223,7 +223,7 @@ def test_an_account_that_changed_goes_on_counting(stand):
     busy(account)
     shown = stand.text()
     assert 'account="account 0",feed="viewers"' in shown
-    account.polls(["usage", "geo"], cadence_seconds=60)
+    account.set_feeds(["usage", "geo"], cadence_seconds=60)
     assert stand.values("media_exporter_polls_total", account="account 0", feed="usage") == [1]
     assert stand.values("media_exporter_polls_total", account="account 0", feed="geo") == [0]
     assert stand.values("media_exporter_poll_interval_seconds", feed="usage") == [60, 900]
@@ -234,7 +234,7 @@ def test_a_metric_without_any_series_left_is_not_shown():
     stand = Stand(accounts=1)
     busy(stand.accounts[0])
     assert "media_exporter_backlog_seconds" in stand.text()
-    stand.accounts[0].polls(["viewers"], cadence_seconds=900)
+    stand.accounts[0].set_feeds(["viewers"], cadence_seconds=900)
     assert "media_exporter_backlog_seconds" not in stand.text()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from exporter.ledger import Book, FeedState
-from exporter.ledger.decision import Held, apply, decide
+from exporter.ledger.decision import PriorState, apply, decide
 from exporter.ledger.decision.cursors import compacted, reappeared
 from exporter.model import LIFETIME_WIDTH
 from tests.ledger.disk import HOLD_SECONDS, contents
@@ -41,11 +41,11 @@ class Holder:
             },
         )
 
-    def held(self, feed):
-        """All there is of a feed, touched or not."""
+    def prior_state(self, feed):
+        """All there is of a feed, whether the poll needs it or not."""
         buckets = self.buckets[feed]
         ends = [sum(bucket) for bucket in buckets if bucket[1] != LIFETIME_WIDTH]
-        return Held(
+        return PriorState(
             buckets=buckets,
             wider_until=max(ends, default=0),
             events=self.events[feed],
@@ -56,7 +56,9 @@ class Holder:
     def record(self, book, poll):
         now = self.clock()
         before = contents(book, now)
-        changes = decide(book, poll, self.held(poll.feed), now=now, hold_seconds=HOLD_SECONDS)
+        changes = decide(
+            book, poll, self.prior_state(poll.feed), now=now, hold_seconds=HOLD_SECONDS
+        )
         assert contents(book, now) == before, "a decision changes nothing"
         self._take(poll.feed, changes)
         apply(changes, book)

@@ -18,12 +18,12 @@ The rule, in plain words:
 * A counter that appears after its feed's first poll is shown at 0 for a while, and one that grows
   after its feed was not polled for long at its old total, so that Prometheus sees the increase.
 
-`Held` is what the ledger has of what a poll touches, `decide` makes `Changes` of it, and `apply`
+`PriorState` is what the ledger has of what a poll touches, `decide` makes `Changes` of it, and `apply`
 puts them into the Book once the transaction that wrote them is committed.
 """
 
-from exporter.ledger.decision.changes import Changes, Held, apply
+from exporter.ledger.decision.changes import Changes, PriorState, apply
 from exporter.ledger.decision.deciding import decide
 from exporter.ledger.decision.rule import Bucket, covers, expose
 
-__all__ = ["Bucket", "Changes", "Held", "apply", "covers", "decide", "expose"]
+__all__ = ["Bucket", "Changes", "PriorState", "apply", "covers", "decide", "expose"]

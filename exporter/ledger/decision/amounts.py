@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from exporter.ledger.book import COUNT, INFINITY, SUM, FeedState, Series
-from exporter.ledger.decision.changes import Held
-from exporter.ledger.decision.newcomers import Newcomers
+from exporter.ledger.decision.changes import PriorState
 from exporter.ledger.decision.rule import Bucket, Overlaps
+from exporter.ledger.decision.series_resolver import SeriesResolver
 from exporter.ledger.poll import EVENT_MEMORY_SECONDS, Poll
 from exporter.model import HOUR, LIFETIME_WIDTH, Event, Step, Usage
 
@@ -55,11 +55,11 @@ class Amounts:
     """
 
     def __init__(
-        self, feed: FeedState, held: Held, newcomers: Newcomers, *, late_before: int
+        self, feed: FeedState, prior: PriorState, resolver: SeriesResolver, *, late_before: int
     ) -> None:
         self._feed = feed
-        self._held = held.buckets
-        self._newcomers = newcomers
+        self._known = prior.buckets
+        self._resolver = resolver
         self._late_before = late_before
         self.stored: dict[Bucket, dict[int, int]] = {}
         self.superseded: dict[Bucket, set[int]] = {}
@@ -69,7 +69,7 @@ class Amounts:
 
     def report(self, rows: Mapping[Bucket, Mapping[Series, int]]) -> None:
         """Take what the vendor says of whole buckets."""
-        overlaps = Overlaps({*self._held, *rows})
+        overlaps = Overlaps({*self._known, *rows})
         # Wide buckets first: what they stand in for in this same poll is left out.
         for bucket in sorted(rows, key=lambda bucket: -bucket[1]):
             amounts = self._without_covered(overlaps, bucket, rows[bucket])
@@ -79,9 +79,9 @@ class Amounts:
     def _report(
         self, bucket: Bucket, amounts: Mapping[Series, int], superseded: Mapping[Series, int]
     ) -> None:
-        known = self._held.get(bucket, {})
+        known = self._known.get(bucket, {})
         growth = self.growth
-        first_id = self._newcomers.first_id
+        first_id = self._resolver.first_id
         # An hour without traffic is not worth a row: absent and 0 add up to the same. A wider
         # zero is, because it stands in for narrower buckets.
         sparse = bucket[1] <= HOUR
@@ -111,7 +111,7 @@ class Amounts:
         """The amounts of those series for which no wider bucket stands in."""
         covered: set[int] = set()
         for wide in overlaps.covering(bucket):
-            covered.update(self._held.get(wide, ()), self.stored.get(wide, ()))
+            covered.update(self._known.get(wide, ()), self.stored.get(wide, ()))
         if not covered:
             return amounts
         return {series: amount for series, amount in amounts.items() if series.id not in covered}
@@ -124,7 +124,7 @@ class Amounts:
         by_id: dict[int, Series] = {}
         for narrow in overlaps.covered(bucket):
             by_id = by_id or {series.id: series for series in amounts}
-            known = self._held.get(narrow, {})
+            known = self._known.get(narrow, {})
             both = known.keys() & by_id.keys()
             if both:
                 self.superseded.setdefault(narrow, set()).update(both)
@@ -137,7 +137,7 @@ class Amounts:
         """Count events that have not been counted before."""
         for event in events:
             hour = hour_of(event)
-            series = self._newcomers.series
+            series = self._resolver.series
             for measure, labels in event.counts:
                 self._increase(series(measure, labels), hour, 1)
             for measure, labels, amount in event.timings:
@@ -155,5 +155,5 @@ class Amounts:
         stored = self.stored.setdefault(hour, {})
         known = stored.get(series.id)
         if known is None:
-            known = self._held.get(hour, {}).get(series.id, 0)
+            known = self._known.get(hour, {}).get(series.id, 0)
         stored[series.id] = known + amount

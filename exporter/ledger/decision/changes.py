@@ -12,7 +12,7 @@ from exporter.model import Measure
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PriorState:
     """What the ledger has of what a poll touches.
 
     `buckets` are amounts by bucket and series id: those that the poll reports or counts events
@@ -41,7 +41,7 @@ class Changes:
     Buckets: `stored` are the new amounts by bucket and series id, `superseded` the series ids by
     bucket that are to be deleted; the two have nothing in common.
 
-    Series: `created` are new ones, `brought_back` those of `Held.others` that are needed again;
+    Series: `created` are new ones, `brought_back` those of `PriorState.others` that are needed again;
     `totals` are (truth, exposed) of all whose truth changed, new ones included; `holds` are (the
     total that is shown, until when), new ones only. `streams` says of streams that are new
     whether they are within the limit, `combinations` says so of labels, by their names.

@@ -7,45 +7,47 @@ from dataclasses import replace
 
 from exporter.ledger.book import Book, FeedState, Series
 from exporter.ledger.decision.amounts import Amounts, uncounted
-from exporter.ledger.decision.changes import Changes, Held
+from exporter.ledger.decision.changes import Changes, PriorState
 from exporter.ledger.decision.cursors import advanced, described, in_step, seen, unended
-from exporter.ledger.decision.newcomers import Newcomers
 from exporter.ledger.decision.rule import Bucket, expose, widths
+from exporter.ledger.decision.series_resolver import SeriesResolver
 from exporter.ledger.poll import Poll
 from exporter.model import LIFETIME_WIDTH, Usage
 
 
-def decide(book: Book, poll: Poll, held: Held, *, now: float, hold_seconds: float) -> Changes:
+def decide(
+    book: Book, poll: Poll, prior: PriorState, *, now: float, hold_seconds: float
+) -> Changes:
     """What the poll changes. Pure: neither the Book nor any of its series is changed.
 
     `now` is in Unix seconds. Raises ValueError for a row with a wrong number of labels.
     """
     feed = book.feeds[poll.feed]
-    newcomers = Newcomers(
+    resolver = SeriesResolver(
         book,
-        held,
+        prior,
         at=now,
         hold_until=now + hold_seconds,
         known_past=feed.polled_at is None,
         known_streams=poll.baseline_streams,
     )
     for stream in poll.named:
-        newcomers.admit(stream)
+        resolver.admit(stream)
     amounts = Amounts(
         feed,
-        held,
-        newcomers,
+        prior,
+        resolver,
         late_before=(feed.polled_at or 0) if poll.advances else feed.gaps_seen,
     )
-    rows = _by_bucket(book, feed, poll.usage, newcomers)
-    events = uncounted(poll, held.events)
+    rows = _by_bucket(book, feed, poll.usage, resolver)
+    events = uncounted(poll, prior.events)
     amounts.report(rows)
     amounts.happen(events.values())
     totals = _totals(amounts.growth)
-    holds = newcomers.holds | _reappearing(book, feed, totals, newcomers.first_id, now)
+    holds = resolver.holds | _reappearing(book, feed, totals, resolver.first_id, now)
 
-    unfinished = unended(poll, held.unfinished)
-    finest, coarse_until = widths(feed, rows, held.wider_until)
+    unfinished = unended(poll, prior.unfinished)
+    finest, coarse_until = widths(feed, rows, prior.wider_until)
     after = advanced(feed, poll, unfinished)
     after = replace(after, finest=finest, coarse_until=coarse_until)
     after, cursors = in_step(feed, after, poll)
@@ -55,33 +57,33 @@ def decide(book: Book, poll: Poll, held: Held, *, now: float, hold_seconds: floa
         feed=after,
         stored=amounts.stored,
         superseded=amounts.superseded,
-        created=newcomers.created,
-        brought_back=newcomers.brought_back,
+        created=resolver.created,
+        brought_back=resolver.brought_back,
         totals=totals,
         holds=holds,
-        streams=newcomers.streams,
-        combinations=newcomers.combinations,
+        streams=resolver.streams,
+        combinations=resolver.combinations,
         counted={event.id: event.since for event in events.values()},
-        unfinished={k: v for k, v in unfinished.items() if k not in held.unfinished},
-        ended=held.unfinished.keys() - unfinished.keys(),
+        unfinished={k: v for k, v in unfinished.items() if k not in prior.unfinished},
+        ended=prior.unfinished.keys() - unfinished.keys(),
         cursors=cursors,
         seen=seen(book, poll),
         listed_at=poll.at if poll.listed else None,
         described=news,
         changed={
             *news,
-            *(one.measure for one in newcomers.created),
-            *(one.measure for one in newcomers.brought_back),
+            *(one.measure for one in resolver.created),
+            *(one.measure for one in resolver.brought_back),
             *(one.measure for one, (_, exposed) in totals.items() if exposed != one.exposed),
         },
         corrections=amounts.corrections,
         late=amounts.late,
-        next_series=newcomers.next_id,
+        next_series=resolver.next_id,
     )
 
 
 def _by_bucket(
-    book: Book, feed: FeedState, usage: Iterable[Usage], newcomers: Newcomers
+    book: Book, feed: FeedState, usage: Iterable[Usage], resolver: SeriesResolver
 ) -> dict[Bucket, dict[Series, int]]:
     """The rows that count; of two with the same series and bucket the later one does."""
     rows: dict[Bucket, dict[Series, int]] = {}
@@ -103,7 +105,7 @@ def _by_bucket(
             series = named.get(row.labels)
         if series is None:
             # What a total since ever first comes to is the past: its growth is not known.
-            series = newcomers.series(row.measure, row.labels, held=width != LIFETIME_WIDTH)
+            series = resolver.series(row.measure, row.labels, held=width != LIFETIME_WIDTH)
         bucket[series] = row.amount
     return rows
 

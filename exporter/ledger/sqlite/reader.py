@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from exporter.ledger.contract import FeedToPush, Late, SeriesName
-from exporter.ledger.sqlite.touched import amounts_in
+from exporter.ledger.sqlite.prior_state import amounts_in
 from exporter.model import Step, Window
 
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode

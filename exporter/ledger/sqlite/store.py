@@ -18,9 +18,9 @@ from exporter.ledger.poll import EVENT_MEMORY_SECONDS, Poll, Recorded
 from exporter.ledger.settling import Revised
 from exporter.ledger.sqlite.file import DAMAGED, connect, locked, why
 from exporter.ledger.sqlite.loading import load_descriptions, load_feed, load_series, load_streams
+from exporter.ledger.sqlite.prior_state import prior_state
 from exporter.ledger.sqlite.reader import SqliteReader
 from exporter.ledger.sqlite.settling import pushed, settle
-from exporter.ledger.sqlite.touched import touched
 from exporter.ledger.sqlite.writing import write, write_feed
 from exporter.model import HOUR, Measure, Window
 from exporter.model.errors import LedgerError, LedgerWriteError
@@ -134,7 +134,7 @@ class SqliteLedger:
             changes = decide(
                 book,
                 poll,
-                touched(connection, book, poll, next_series=self._next_series),
+                prior_state(connection, book, poll, next_series=self._next_series),
                 now=self.clock(),
                 hold_seconds=self.hold_seconds,
             )

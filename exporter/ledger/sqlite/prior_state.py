@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from exporter.ledger.book import OTHER_STREAM, Book, FeedState, Labels, Series
-from exporter.ledger.decision import Bucket, Held
+from exporter.ledger.decision import Bucket, PriorState
 from exporter.ledger.decision.amounts import hour_of, remembered, reported, uncounted
 from exporter.ledger.decision.rule import LONGEST_STEP, Overlaps, finest_of, widths
 from exporter.ledger.poll import Poll
@@ -16,7 +16,9 @@ from exporter.model import LIFETIME_WIDTH, Measure
 from exporter.model.measures import BY_NAME
 
 
-def touched(connection: sqlite3.Connection, book: Book, poll: Poll, *, next_series: int) -> Held:
+def prior_state(
+    connection: sqlite3.Connection, book: Book, poll: Poll, *, next_series: int
+) -> PriorState:
     """What the decision about this poll is made from; within the transaction that writes it."""
     feed = book.feeds[poll.feed]
     rows = reported(feed, poll.usage)
@@ -26,7 +28,7 @@ def touched(connection: sqlite3.Connection, book: Book, poll: Poll, *, next_seri
     over = {one for one in rows if one[0] < coarse_until and one[1] != LIFETIME_WIDTH}
     buckets = rows | {hour_of(event) for event in uncounted(poll, counted).values()}
     buckets |= _overlapping(connection, feed, over)
-    return Held(
+    return PriorState(
         buckets={bucket: amounts_in(connection, feed.id, bucket) for bucket in buckets},
         wider_until=wider_until,
         events=counted,

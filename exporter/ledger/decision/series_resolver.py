@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from exporter.ledger.book import OTHER_STREAM, Book, Labels, Series, limited_labels, other_labels
-from exporter.ledger.decision.changes import Held
+from exporter.ledger.decision.changes import PriorState
 from exporter.model import Measure
 
 
-class Newcomers:
+class SeriesResolver:
     """The series, streams and combinations of labels that a poll is the first to bring.
 
     `known_past`: series that appear now start at their value instead of being held at 0; so do
@@ -17,7 +17,7 @@ class Newcomers:
     def __init__(
         self,
         book: Book,
-        held: Held,
+        prior: PriorState,
         *,
         at: float,
         hold_until: float,
@@ -25,8 +25,8 @@ class Newcomers:
         known_streams: frozenset[str],
     ) -> None:
         self._book = book
-        self._others = held.others
-        self.first_id = self.next_id = held.next_series
+        self._others = prior.others
+        self.first_id = self.next_id = prior.next_series
         self._at = int(at)
         self._hold_until = hold_until
         self._known_past = known_past
