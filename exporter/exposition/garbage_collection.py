@@ -9,8 +9,8 @@ SWITCH_SECONDS = 0.0005
 """How long a thread may compute before another one gets its turn; Python's own choice is ten
 times as long, and an answer needs several turns."""
 
-FROZEN_AT_LEAST = 10_000
-"""So many more series are worth telling the garbage collector about."""
+SERIES_PER_FREEZE = 10_000
+"""The number of new series after which the collector is told to skip them: each time costs."""
 
 
 def set_up() -> None:
@@ -20,16 +20,16 @@ def set_up() -> None:
 
 
 class SeriesFreezer:
-    """Tells the garbage collector not to look at series again: they stay until the end.
+    """Excludes series from garbage collection (`gc.freeze`): they live as long as the process.
 
-    Looking through a hundred thousand of them holds everything up for a tenth of a second.
+    A collection that visits 100,000 series stops all threads for a tenth of a second.
     """
 
     def __init__(self) -> None:
         self._frozen = 0
 
-    def note(self, series: int) -> None:
-        """There are so many series now."""
-        if series - self._frozen >= FROZEN_AT_LEAST:
+    def update(self, series: int) -> None:
+        """Freeze what exists now when the number of series, `series`, has grown by enough."""
+        if series - self._frozen >= SERIES_PER_FREEZE:
             self._frozen = series
             gc.freeze()

@@ -17,8 +17,9 @@ _ONE_PIECE_BYTES = 1 << 22
 _CHUNK_BYTES = 1 << 16
 """Blocks up to this size are joined with their neighbours; larger ones are sent as they are."""
 
-_GROUPED = 16
-"""So many accounts' blocks of a family are put together anew when one of them changes."""
+_ACCOUNTS_PER_GROUP = 16
+"""The blocks of a family are joined in groups of this many accounts. When one account's block
+changes, only its group is joined again."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Section:
 
     @classmethod
     def joined(cls, sections: Sequence[Section]) -> Section:
-        """These sections, one after the other; their bytes are not looked at again."""
+        """These sections, one after the other; the checksum is computed without reading the bytes."""
         crc = 0
         for section in sections:
             crc = section._checksum_after(crc)
@@ -63,7 +64,7 @@ class Section:
     def _checksum_after(self, crc: int) -> int:
         if self.length > _CHUNK_BYTES:
             return combined(crc, self.crc, self._shift)
-        # Of few bytes, the checksum is quicker found than the shift.
+        # For few bytes, computing the checksum is faster than computing the shift.
         return checksum((Block(chunk, b"") for chunk in self.plain), crc)
 
 
@@ -93,20 +94,20 @@ def assemble(
 
 
 class Assembly(Generic[Key]):
-    """What `assemble` gives, again and again, at a cost in proportion to what has changed.
+    """Makes the section that `assemble` makes, at a cost in proportion to what has changed.
 
-    Where an account's blocks are the same in another format, `beside` is that format's assembly,
-    which is updated first: what it has put together is used here, too.
+    Many families have the same bytes in both formats. `other_format` is the assembly of the other
+    one, which must be updated first; its joined blocks are used again where they are the same.
     """
 
     def __init__(
         self,
         families: Iterable[tuple[Key, Family]],
         format: Format,
-        beside: Assembly[Key] | None = None,
+        other_format: Assembly[Key] | None = None,
     ) -> None:
         self._headers = {key: Section.of((_header(family, format),)) for key, family in families}
-        self._beside = beside
+        self._other_format = other_format
         self._bodies: dict[Key, _Body] = {}
 
     def update(
@@ -123,7 +124,7 @@ class Assembly(Generic[Key]):
             before = bodies.pop(key, None)
             if not blocks:
                 continue
-            other = None if self._beside is None else self._beside._bodies.get(key)
+            other = None if self._other_format is None else self._other_format._bodies.get(key)
             if other is not None and other.blocks == blocks:
                 bodies[key] = other
             else:
@@ -137,7 +138,7 @@ class Assembly(Generic[Key]):
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """One family's blocks of all accounts, in groups that are put together anew by themselves."""
+    """One family's blocks of all accounts, joined in groups of _ACCOUNTS_PER_GROUP."""
 
     blocks: tuple[Block, ...]
     groups: tuple[tuple[tuple[Block, ...], Section], ...]
@@ -145,11 +146,11 @@ class _Body:
 
     @classmethod
     def of(cls, blocks: tuple[Block, ...], before: _Body | None) -> _Body:
-        """The body of these blocks; groups that `before` has, too, are taken from there."""
+        """The body of these blocks; groups that did not change are taken from `before`."""
         kept = () if before is None else before.groups
         groups: list[tuple[tuple[Block, ...], Section]] = []
-        for number, start in enumerate(range(0, len(blocks), _GROUPED)):
-            group = blocks[start : start + _GROUPED]
+        for number, start in enumerate(range(0, len(blocks), _ACCOUNTS_PER_GROUP)):
+            group = blocks[start : start + _ACCOUNTS_PER_GROUP]
             if number < len(kept) and kept[number][0] == group:
                 groups.append(kept[number])
             else:
@@ -171,7 +172,7 @@ def build_page(section: Section, tail: Section, format: Format) -> Page:
         eof.deflated + gzip_ending(crc, length),
     )
     gzip_length = sum(len(chunk) for chunk in gzip)
-    # One piece is sent with one call; putting it together costs less than many calls.
+    # One piece is sent with one call; joining it costs less than many calls.
     parts = (b"".join(gzip),) if gzip_length <= _ONE_PIECE_BYTES else _chunks(gzip)
     return Page(_chunks(plain), parts, length, gzip_length)
 

@@ -52,7 +52,7 @@ class Publisher:
         text = Assembly(FAMILIES, Format.TEXT)
         self._assemblies = {
             Format.TEXT: text,
-            Format.OPENMETRICS: Assembly(FAMILIES, Format.OPENMETRICS, beside=text),
+            Format.OPENMETRICS: Assembly(FAMILIES, Format.OPENMETRICS, other_format=text),
         }
         self._shown: tuple[_Shown, ...] = ()
         self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
@@ -99,7 +99,7 @@ class Publisher:
             blocks = [one.blocks[kind] for one in shown]
             sections[kind, None] = assembly.update(blocks, None if anew else changed)
         self._shown, self._sections = shown, sections
-        self._freezer.note(sum(page.series for _, _, page in self._pages))
+        self._freezer.update(sum(page.series for _, _, page in self._pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The newest page of all accounts, or of these alone."""

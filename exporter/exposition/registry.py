@@ -45,16 +45,19 @@ class Registry:
                     )
 
     def set(self, metric: OwnMetric, value: float, *labels: str) -> None:
+        """Set a gauge."""
         gauge = self._gauges[metric]
         (gauge.labels(*labels) if labels else gauge).set(value)
         self.changed = True
 
     def add(self, metric: OwnMetric, value: float, *labels: str) -> None:
+        """Increase a counter; by 0 to make its series."""
         counter = self._counters[metric]
         (counter.labels(*labels) if labels else counter).inc(value)
         self.changed = True
 
     def observe(self, metric: OwnMetric, value: float, *labels: str) -> None:
+        """Add an observation to a histogram."""
         self._histograms[metric].labels(*labels).observe(value)
         self.changed = True
 
@@ -62,17 +65,17 @@ class Registry:
         """Forget every series whose `label` has another value than these."""
         kept = set(values)
         metrics = (self._gauges, self._counters, self._histograms)
-        for metric, held in chain.from_iterable(each.items() for each in metrics):
+        for metric, family in chain.from_iterable(each.items() for each in metrics):
             if label not in metric.labels:
                 continue
             found = {
                 tuple(sample.labels[name] for name in metric.labels)
-                for family in held.collect()
-                for sample in family.samples
+                for collected in family.collect()
+                for sample in collected.samples
                 if sample.labels[label] not in kept
             }
             for labels in found:
-                held.remove(*labels)
+                family.remove(*labels)
                 self.changed = True
 
     def render(self) -> None:

@@ -59,7 +59,7 @@ KEPT_SECTIONS = 64
 
 
 class AccountTelemetry:
-    """What one account's polling says of itself."""
+    """The exporter's own metrics of one account."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class AccountTelemetry:
     def recorded(
         self, feed: str, *, newest: int | None, corrections: int, late: int, backlog: int
     ) -> None:
-        """What a poll that was written down brought."""
+        """What a poll that was recorded changed; `backlog` is in seconds."""
         labels = (self.provider, self.account, feed)
         if newest is not None:
             self.metrics.set(DATA_NEWEST, newest, *labels)
@@ -124,25 +124,25 @@ class AccountTelemetry:
         self.metrics.set(BACKLOG, backlog, *labels)
 
     def revised(self, feed: str, buckets: int) -> None:
-        """So many settled buckets changed."""
+        """Count settled buckets that changed."""
         self.metrics.add(SETTLED_REVISED, buckets, self.provider, self.account, feed)
 
     def reconciled(self, feed: str, ratio: float) -> None:
-        """By so much the ledger's month differs from the vendor's."""
+        """The relative difference of the ledger's month from the vendor's: 0.01 is 1 % more."""
         self.metrics.set(RECONCILIATION, ratio, self.provider, self.account, feed)
 
     def lost(self, feed: str, seconds: int) -> None:
-        """So much time is gone for good."""
+        """Count seconds whose data the vendor does not have any more."""
         self.metrics.add(DATA_LOST, seconds, self.provider, self.account, feed)
 
     def series(self, exposed: int, folded: int) -> None:
-        """How much is on the page."""
+        """The number of series shown, and of streams summed as `__other__`."""
         self.metrics.set(SERIES, exposed, self.provider, self.account)
         self.metrics.set(SERIES_FOLDED, folded, self.provider, self.account)
 
 
 class RemoteWriteTelemetry:
-    """What remote write says of itself; there only when it is configured."""
+    """The exporter's own metrics of remote write; they exist only when it is configured."""
 
     def __init__(self, *, receiver: str, created_timestamps: bool = False) -> None:
         self.metrics = Registry(REMOTE_WRITE_METRICS, created_timestamps=created_timestamps)
@@ -152,19 +152,19 @@ class RemoteWriteTelemetry:
             self.metrics.add(REMOTE_WRITE_REJECTED, 0, reason)
 
     def accepted(self, samples: int) -> None:
-        """The receiver has taken so many."""
+        """Count samples that the receiver accepted."""
         self.metrics.add(REMOTE_WRITE_SAMPLES, samples)
 
     def rejected(self, reason: str, samples: int) -> None:
-        """The receiver will not take so many, ever."""
+        """Count samples that the receiver refused for good."""
         self.metrics.add(REMOTE_WRITE_REJECTED, samples, reason)
 
     def failed(self) -> None:
-        """The receiver took nothing for now."""
+        """Count a push that failed and will be repeated."""
         self.metrics.add(REMOTE_WRITE_FAILURES, 1)
 
     def cursor(self, until: int | None) -> None:
-        """Everything up to then has been pushed."""
+        """Everything up to `until` (Unix seconds) has been pushed."""
         if until is not None:
             self.metrics.set(REMOTE_WRITE_CURSOR, until, self._receiver)
 
@@ -194,24 +194,24 @@ class Telemetry:
         self.reloaded(successful=True)
 
     def account(self, provider: str, account: str) -> AccountTelemetry | None:
-        """What is shown of that account."""
+        """That account's metrics, if it is shown."""
         return next(
             (one for one in self._accounts if (one.provider, one.account) == (provider, account)),
             None,
         )
 
     def set_accounts(self, accounts: Sequence[AccountTelemetry]) -> None:
-        """Show these accounts from now on."""
+        """Replace the accounts whose metrics are shown."""
         self._accounts = tuple(accounts)
         self._sections.clear()
 
     def set_remote_write(self, remote_write: RemoteWriteTelemetry | None) -> None:
-        """Show this from now on."""
+        """Replace the metrics of remote write, or remove them."""
         self._remote_write = remote_write
         self._sections.clear()
 
     def ledger_write_failed(self) -> None:
-        """A poll could not be written down."""
+        """Count a poll that could not be recorded."""
         self.process.add(LEDGER_WRITE_FAILURES, 1)
 
     def reloaded(self, *, successful: bool) -> None:
@@ -221,7 +221,7 @@ class Telemetry:
             self.process.set(RELOAD_SUCCESS_TIMESTAMP, self._clock())
 
     def section(self, format: Format, accounts: frozenset[str] | None) -> Section:
-        """Everything, or only what these accounts say of themselves."""
+        """All of the exporter's own metrics, or only those of these accounts."""
         self._refresh()
         key = (format, accounts)
         section = self._sections.get(key)
@@ -244,8 +244,8 @@ class Telemetry:
             self.process.set(LEDGER_SIZE, self._ledger_size())
             self.process.render()
             self._rendered_at = now
-        # The longest untouched first, so that each has its turn; those never rendered at once,
-        # because they would be missing, not just a little old.
+        # The one rendered longest ago comes first, so that all have their turn. Those that were
+        # never rendered are rendered at once: they would be missing, not just a little old.
         changed.sort(key=lambda account: account.metrics.renderings)
         for position, account in enumerate(changed):
             if position < RENDERED_AT_ONCE or not account.metrics.renderings:

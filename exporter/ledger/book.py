@@ -16,15 +16,17 @@ LABEL_LIMIT = 100_000
 """How many combinations of labels an account may have unless its settings say otherwise."""
 
 INFINITY: Final = "+Inf"
+"""The `le` of the series that counts all of a histogram's observations."""
+
 COUNT: Final = "count"
 SUM: Final = "sum"
-"""What stands in place of `le` in the series that count and add up a histogram's observations."""
+"""In place of `le`, in the series behind a histogram's `_count` and `_sum`."""
 
 Labels = tuple[str, ...]
-"""The values of a measure's labels, in its order; a histogram's series have `le` or so last."""
+"""The values of a measure's labels, in its order; of a histogram's series, `le` or COUNT or SUM last."""
 
 Described = Mapping[Measure, Mapping[Labels, Labels]]
-"""For each measure that describes things: the newest labels by those of them that say which."""
+"""The newest labels of each described thing, such as a stream, by measure and identifying labels."""
 
 
 def other_labels(measure: Measure, labels: Labels) -> Labels:
@@ -45,9 +47,9 @@ class Series:
     """One counter. `labels` are the measure's own; a histogram's carry `le` or "sum" last.
 
     `truth` is what its buckets add up to, `exposed` the greatest truth ever shown; both in the
-    measure's smallest parts. `created` is in Unix seconds. `into` is the series that shows this
-    one's growth, for a stream or a combination of labels beyond the limit. `line` belongs to the
-    exposition: how the series' line begins.
+    measure's smallest parts. `created` is in Unix seconds. `into` is the `__other__` series that
+    sums this one's growth, for a stream or a combination of labels beyond the limit. `line` is
+    kept for the exposition: the text of the series' line up to the value.
     """
 
     __slots__ = ("created", "exposed", "id", "into", "labels", "line", "measure", "truth")

@@ -111,7 +111,7 @@ class Line:
 
 
 class Point(NamedTuple):
-    """By so much a line grew under one bound, in the bucket of `width` that ended at `until`."""
+    """The growth of a line under one bound, in the bucket of `width` that ended at `until`."""
 
     line: int
     until: int
@@ -245,4 +245,4 @@ class Ledger(Protocol):
         """What the ledger takes on disk."""
 
     def close(self) -> None:
-        """Let go of it; what was stored is complete. Once more is no mistake."""
+        """Close the storage; everything recorded is stored. A second call does nothing."""

@@ -1,4 +1,4 @@
-"""One thread for everything that takes the processor or the disk for long, in order."""
+"""One thread for work that takes much processor or disk time, done in the order it is given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Worker:
-    """Runs one thing after the other, off the event loop.
+    """Runs functions on one thread, one after the other, so that the event loop stays free.
 
     The ledger has one writer, and blocks are rendered by the thread that changed the totals, so
     neither needs a lock.
@@ -27,5 +27,5 @@ class Worker:
         return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
 
     def close(self) -> None:
-        """Wait for what has begun."""
+        """Let the work that was handed over finish, and end the thread."""
         self._executor.shutdown(wait=True)

@@ -46,7 +46,7 @@ def content(section: Section) -> tuple[bytes, bytes, int, int]:
 def test_whatever_changes_the_page_is_as_if_made_from_nothing(format, changes):
     """Blocks come, go, grow and shrink; of no size there is nothing at all."""
     beside = Assembly(FAMILIES, Format.TEXT)
-    assembly = Assembly(FAMILIES, format, beside=beside)
+    assembly = Assembly(FAMILIES, format, other_format=beside)
     accounts: list[dict[str, Block]] = [{} for _ in range(ACCOUNTS)]
     assembly.update(accounts)
     for change in changes:

@@ -2,7 +2,7 @@
 
 import gc
 
-from exporter.exposition.garbage_collection import FROZEN_AT_LEAST, SeriesFreezer
+from exporter.exposition.garbage_collection import SERIES_PER_FREEZE, SeriesFreezer
 
 
 def test_many_new_series_are_frozen_once() -> None:
@@ -10,12 +10,12 @@ def test_many_new_series_are_frozen_once() -> None:
     gc.unfreeze()
     try:
         freezer = SeriesFreezer()
-        freezer.note(FROZEN_AT_LEAST - 1)
+        freezer.update(SERIES_PER_FREEZE - 1)
         assert gc.get_freeze_count() == 0
-        freezer.note(FROZEN_AT_LEAST)
+        freezer.update(SERIES_PER_FREEZE)
         frozen = gc.get_freeze_count()
         assert frozen > 0
-        freezer.note(FROZEN_AT_LEAST + 1)
+        freezer.update(SERIES_PER_FREEZE + 1)
         assert gc.get_freeze_count() <= frozen
     finally:
         gc.unfreeze()

@@ -124,7 +124,7 @@ def test_parquet_holds_the_same(notebook):
 def test_pages_of_the_ledger_join_without_a_seam(notebook, monkeypatch):
     """However few rows are read at a time."""
     whole = written(notebook, "jsonl", Choice(unsettled=True))
-    monkeypatch.setattr(offline, "_PAGE_ROWS", 1)
+    monkeypatch.setattr(offline, "PAGE_ROWS", 1)
     assert written(notebook, "jsonl", Choice(unsettled=True)) == whole
 
 

@@ -63,14 +63,14 @@ def copy_ledger(path: Path, to: Path) -> None:
 @contextmanager
 def failing(ledger: Ledger, *, statement: int, copy_to: Path | None = None):
     """Let the `statement`-th statement from now on fail."""
-    connection = ledger._connection
+    connection = ledger.connection
     broken = Failing(connection, statement=statement)
     broken.path, broken.copy_to = ledger.path, copy_to
-    ledger._connection = broken  # type: ignore[assignment]
+    ledger.connection = broken  # type: ignore[assignment]
     try:
         yield broken
     finally:
-        ledger._connection = connection
+        ledger.connection = connection
 
 
 def contents(book: Book, now: float) -> dict[str, object]:

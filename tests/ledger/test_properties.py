@@ -413,7 +413,7 @@ class Ledgers(Histories):
 
     def _open(self, path):
         ledger = Ledger.open(path, clock=self.clock, hold_seconds=HOLD_SECONDS)
-        ledger._connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug
+        ledger.connection.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug
         return ledger
 
     def _book(self, ledger):

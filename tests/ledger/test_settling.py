@@ -63,12 +63,11 @@ async def test_the_page_and_the_log_say_that_a_settled_bucket_changed(tmp_path, 
     async with world.running() as exporter:
         assert await world.poll()
         assert world.value(name, **labels) == 0
-        with exporter.shared.ledger._transaction() as connection:
-            connection.execute(
-                "UPDATE bucket SET amount = amount + 1 WHERE (feed, start, width, series) IN"
-                " (SELECT feed, start, width, series FROM bucket WHERE feed ="
-                " (SELECT id FROM feed WHERE name = 'account') ORDER BY start LIMIT 1)"
-            )
+        exporter.shared.ledger.connection.execute(
+            "UPDATE bucket SET amount = amount + 1 WHERE (feed, start, width, series) IN"
+            " (SELECT feed, start, width, series FROM bucket WHERE feed ="
+            " (SELECT id FROM feed WHERE name = 'account') ORDER BY start LIMIT 1)"
+        )
         world.now += 900
         with caplog.at_level("WARNING"):
             assert await world.poll()

@@ -170,7 +170,7 @@ def test_a_damaged_ledger_is_refused_and_left_as_it_is(path, clock):
 
 def test_a_ledger_whose_labels_are_damaged_is_refused_in_one_line(path, ledger, book, clock):
     ledger.record(book, Poll(feed="usage", at=NOW, usage=(delivered(1),)))
-    ledger._connection.execute("UPDATE series SET labels = '[7'")
+    ledger.connection.execute("UPDATE series SET labels = '[7'")
     with pytest.raises(LedgerError, match="damaged") as error:
         open_book(ledger)
     one_line(error)
@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_written_to_is_said_in_one_line(path, clock, mon
 
 
 def test_a_ledger_that_another_program_holds_locked_is_said_in_one_line(path, ledger, book):
-    ledger._connection.execute("PRAGMA busy_timeout = 1")
+    ledger.connection.execute("PRAGMA busy_timeout = 1")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
@@ -224,8 +224,8 @@ def test_its_size_is_that_of_its_files(path, ledger, book):
 def test_a_full_disk_fails_one_poll_and_the_next_one_works(ledger, book):
     ledger.record(book, Poll(feed="usage", at=NOW - 900, usage=(delivered(1),)))
     before = contents(book, NOW)
-    (pages,) = ledger._connection.execute("PRAGMA page_count").fetchone()
-    ledger._connection.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = ledger.connection.execute("PRAGMA page_count").fetchone()
+    ledger.connection.execute(f"PRAGMA max_page_count = {pages}")
     large = [
         Usage(measures.COUNTRY_VIEWS, ("live", f"country {n}"), NOW - HOUR, HOUR, n)
         for n in range(5000)
@@ -236,7 +236,7 @@ def test_a_full_disk_fails_one_poll_and_the_next_one_works(ledger, book):
     one_line(error)
     assert contents(book, NOW)["shown"] == before["shown"]
     assert contents(open_book(ledger), NOW) == before
-    ledger._connection.execute("PRAGMA max_page_count = 1000000")
+    ledger.connection.execute("PRAGMA max_page_count = 1000000")
     ledger.record(book, poll)
     assert book.series[measures.DELIVERED_BYTES][("live",)].truth == 2
     assert contents(open_book(ledger), NOW) == contents(book, NOW)
@@ -245,7 +245,7 @@ def test_a_full_disk_fails_one_poll_and_the_next_one_works(ledger, book):
 def test_reading_waits_for_no_writer(path, ledger, book):
     """A program that writes holds up what is written, not what is read."""
     ledger.record(book, a_rich_poll())
-    ledger._connection.execute("PRAGMA busy_timeout = 1")
+    ledger.connection.execute("PRAGMA busy_timeout = 1")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:

@@ -68,8 +68,7 @@ async def test_a_ledger_that_lacks_something_shows_how_much(tmp_path: Path) -> N
     async with world.running() as exporter:
         assert await world.poll()
         collector = exporter.collectors[0]
-        with exporter.shared.ledger._transaction() as connection:
-            connection.execute("UPDATE bucket SET amount = amount / 2")
+        exporter.shared.ledger.connection.execute("UPDATE bucket SET amount = amount / 2")
         world.now += HOUR
         assert await world.poll()
         assert ratio(world, "millicast") == 0

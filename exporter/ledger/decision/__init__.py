@@ -18,8 +18,9 @@ The rule, in plain words:
 * A counter that appears after its feed's first poll is shown at 0 for a while, and one that grows
   after its feed was not polled for long at its old total, so that Prometheus sees the increase.
 
-`PriorState` is what the ledger has of what a poll touches, `decide` makes `Changes` of it, and `apply`
-puts them into the Book once the transaction that wrote them is committed.
+`PriorState` are the stored buckets, events, jobs and series that the decision reads. `decide` makes
+`Changes` of it, and `apply` puts them into the Book once the transaction that wrote them is
+committed.
 """
 
 from exporter.ledger.decision.changes import Changes, PriorState, apply

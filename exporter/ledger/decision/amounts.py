@@ -67,23 +67,23 @@ class Amounts:
         self.corrections = 0
         self.late = 0
 
-    def report(self, rows: Mapping[Bucket, Mapping[Series, int]]) -> None:
-        """Take what the vendor says of whole buckets."""
+    def add_buckets(self, rows: Mapping[Bucket, Mapping[Series, int]]) -> None:
+        """Take the amounts that the vendor reports for whole buckets."""
         overlaps = Overlaps({*self._known, *rows})
         # Wide buckets first: what they stand in for in this same poll is left out.
         for bucket in sorted(rows, key=lambda bucket: -bucket[1]):
             amounts = self._without_covered(overlaps, bucket, rows[bucket])
             superseded = self._supersede(overlaps, bucket, amounts)
-            self._report(bucket, amounts, superseded)
+            self._add_bucket(bucket, amounts, superseded)
 
-    def _report(
+    def _add_bucket(
         self, bucket: Bucket, amounts: Mapping[Series, int], superseded: Mapping[Series, int]
     ) -> None:
         known = self._known.get(bucket, {})
         growth = self.growth
         first_id = self._resolver.first_id
-        # An hour without traffic is not worth a row: absent and 0 add up to the same. A wider
-        # zero is, because it stands in for narrower buckets.
+        # An hour without traffic is not stored: absent and 0 add up to the same. A wider bucket
+        # of 0 is, because it stands in for narrower buckets.
         sparse = bucket[1] <= HOUR
         asked_before = sum(bucket) <= self._late_before
         stored: dict[int, int] = {}
@@ -119,7 +119,7 @@ class Amounts:
     def _supersede(
         self, overlaps: Overlaps, bucket: Bucket, amounts: Mapping[Series, int]
     ) -> Mapping[Series, int]:
-        """Delete what these stand in for; returns what it added up to, by series."""
+        """Delete the narrower buckets that `bucket` covers; returns their sums by series."""
         taken: dict[Series, int] = {}
         by_id: dict[int, Series] = {}
         for narrow in overlaps.covered(bucket):
@@ -133,7 +133,7 @@ class Amounts:
                 taken[series] = taken.get(series, 0) + known[identity]
         return taken
 
-    def happen(self, events: Iterable[Event]) -> None:
+    def add_events(self, events: Iterable[Event]) -> None:
         """Count events that have not been counted before."""
         for event in events:
             hour = hour_of(event)

@@ -13,7 +13,7 @@ from exporter.model import Measure
 
 @dataclass(frozen=True, slots=True)
 class PriorState:
-    """What the ledger has of what a poll touches.
+    """The stored buckets, events, jobs and series that the decision about a poll reads.
 
     `buckets` are amounts by bucket and series id: those that the poll reports or counts events
     in, those that cover one of them and those that one of them covers; more do no harm.

@@ -16,12 +16,12 @@ Cursor = tuple[str, int | None, int | None]
 """A stream's name, where it began, and when it was left."""
 
 
-def advanced(feed: FeedState, poll: Poll, unended: Mapping[str, int]) -> FeedState:
+def advanced(feed: FeedState, poll: Poll, unfinished: Mapping[str, int]) -> FeedState:
     """The feed once the poll is recorded, but for its widths and its streams.
 
-    `unended` are the jobs that have not ended then, by id, with their submission.
+    `unfinished` are the jobs that have not ended then: their submission by id.
     """
-    after = replace(feed, resume=min(unended.values(), default=None))
+    after = replace(feed, resume=min(unfinished.values(), default=None))
     if poll.advances:
         # Also when the clock was set back: to ask again from there changes nothing.
         after = replace(
@@ -44,8 +44,8 @@ def advanced(feed: FeedState, poll: Poll, unended: Mapping[str, int]) -> FeedSta
     return after
 
 
-def unended(poll: Poll, known: Mapping[str, int]) -> dict[str, int]:
-    """The jobs that have not ended, by id, with their submission; `known` had not before.
+def still_unfinished(poll: Poll, known: Mapping[str, int]) -> dict[str, int]:
+    """The submission by id of the jobs that have not ended; `known` are those of earlier polls.
 
     One that a listing leaves out is still remembered, until it has ended or is too old to be
     listed.
@@ -57,7 +57,7 @@ def unended(poll: Poll, known: Mapping[str, int]) -> dict[str, int]:
     return {identity: since for identity, since in left.items() if since >= poll.listed_from}
 
 
-def in_step(feed: FeedState, after: FeedState, poll: Poll) -> tuple[FeedState, list[Cursor]]:
+def update_streams(feed: FeedState, after: FeedState, poll: Poll) -> tuple[FeedState, list[Cursor]]:
     """`after` with the streams that the feed asks for from now on; and the rows that change.
 
     Others are left where they were last asked for.
@@ -100,7 +100,7 @@ def seen(book: Book, poll: Poll) -> dict[str, int]:
 def described(book: Book, poll: Poll) -> Described:
     """What the poll describes anew.
 
-    A piece of an old gap says nothing of what has been described since.
+    The answer for a part of an old gap says nothing of what has been described since.
     """
     changed: dict[Measure, dict[Labels, Labels]] = {}
     for level in poll.described:

@@ -8,7 +8,13 @@ from dataclasses import replace
 from exporter.ledger.book import Book, FeedState, Series
 from exporter.ledger.decision.amounts import Amounts, uncounted
 from exporter.ledger.decision.changes import Changes, PriorState
-from exporter.ledger.decision.cursors import advanced, described, in_step, seen, unended
+from exporter.ledger.decision.cursors import (
+    advanced,
+    described,
+    seen,
+    still_unfinished,
+    update_streams,
+)
 from exporter.ledger.decision.rule import Bucket, expose, widths
 from exporter.ledger.decision.series_resolver import SeriesResolver
 from exporter.ledger.poll import Poll
@@ -41,16 +47,16 @@ def decide(
     )
     rows = _by_bucket(book, feed, poll.usage, resolver)
     events = uncounted(poll, prior.events)
-    amounts.report(rows)
-    amounts.happen(events.values())
+    amounts.add_buckets(rows)
+    amounts.add_events(events.values())
     totals = _totals(amounts.growth)
     holds = resolver.holds | _reappearing(book, feed, totals, resolver.first_id, now)
 
-    unfinished = unended(poll, prior.unfinished)
+    unfinished = still_unfinished(poll, prior.unfinished)
     finest, coarse_until = widths(feed, rows, prior.wider_until)
     after = advanced(feed, poll, unfinished)
     after = replace(after, finest=finest, coarse_until=coarse_until)
-    after, cursors = in_step(feed, after, poll)
+    after, cursors = update_streams(feed, after, poll)
     news = described(book, poll)
     return Changes(
         at=now,
@@ -104,14 +110,14 @@ def _by_bucket(
         if named is not None:
             series = named.get(row.labels)
         if series is None:
-            # What a total since ever first comes to is the past: its growth is not known.
+            # The first value of a lifetime total is the past: how it grew is not known.
             series = resolver.series(row.measure, row.labels, held=width != LIFETIME_WIDTH)
         bucket[series] = row.amount
     return rows
 
 
 def _totals(growth: dict[Series, int]) -> dict[Series, tuple[int, int]]:
-    """The new (truth, exposed) of every series that changed, and of those that show others."""
+    """The new (truth, exposed) of each series that grew, and of each `__other__` that sums them."""
     beyond = [series for series in growth if series.into is not None]
     if beyond:
         growth = dict(growth)
@@ -134,8 +140,9 @@ def _reappearing(
 ) -> dict[Series, tuple[int, float]]:
     """Known counters that grow though their feed was not polled for long, at their old totals.
 
-    So are the other parts of a histogram of which some are held already: a histogram is shown as
-    it was at one moment, or a bucket would hold more than a wider one.
+    The same is done with the remaining series of a histogram of which some are held already: all
+    series of a histogram are shown as of one moment, or a smaller `le` could count more than a
+    larger one.
     """
     histograms = {
         (series.measure, series.labels[:-1]): until

@@ -8,10 +8,12 @@ from exporter.model import Measure
 
 
 class SeriesResolver:
-    """The series, streams and combinations of labels that a poll is the first to bring.
+    """Finds the series of each row of a poll, or makes it under the account's limits.
 
-    `known_past`: series that appear now start at their value instead of being held at 0; so do
-    those of `known_streams`.
+    What it makes is in `created`, `streams`, `combinations` and `holds`; nothing of it is in the
+    Book yet. Series made by it have ids from `first_id` up to, not including, `next_id`.
+    `known_past`: new series start at their value instead of being held at 0; so do those of
+    `known_streams`.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ _TABLES: Final = (
         truth INTEGER NOT NULL,
         step INTEGER NOT NULL,
         first INTEGER NOT NULL,
-        horizon INTEGER NOT NULL,
+        last INTEGER NOT NULL,
         line INTEGER
     )""",
     """CREATE TEMP TABLE line (
@@ -39,7 +39,7 @@ _TABLES: Final = (
         labels TEXT NOT NULL,
         step INTEGER NOT NULL,
         first INTEGER NOT NULL,
-        horizon INTEGER NOT NULL,
+        last INTEGER NOT NULL,
         UNIQUE (provider, account, labels)
     )""",
     """CREATE TEMP TABLE base (
@@ -83,7 +83,7 @@ def lines(
     by_line = groupby(points, attrgetter("line"))
     ahead = next(by_line, None)
     for identity, provider, account, labels, step, first, last in connection.execute(
-        "SELECT id, provider, account, labels, step, first, horizon FROM line ORDER BY id"
+        "SELECT id, provider, account, labels, step, first, last FROM line ORDER BY id"
     ):
         totals = dict(
             connection.execute("SELECT bound, amount FROM base WHERE line = ?", (identity,))
@@ -129,8 +129,8 @@ def _sort(
                 ),
             )
         connection.execute(
-            "INSERT INTO line (provider, account, labels, step, first, horizon)"
-            " SELECT provider, account, labels, min(step), min(first), min(horizon) FROM member"
+            "INSERT INTO line (provider, account, labels, step, first, last)"
+            " SELECT provider, account, labels, min(step), min(first), min(last) FROM member"
             " GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
         )
         connection.execute(
@@ -156,7 +156,7 @@ def _take_buckets(connection: sqlite3.Connection, feed: int, start: int) -> None
         " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
         (feed, start - LONGEST_STEP, start),
     )
-    # What there has been since ever has no history.
+    # A lifetime total has no history.
     connection.execute(
         "INSERT INTO base SELECT line, bound, -amount"
         " FROM bucket CROSS JOIN member ON member.series = bucket.series"
@@ -169,7 +169,7 @@ def _take_buckets(connection: sqlite3.Connection, feed: int, start: int) -> None
         " FROM bucket CROSS JOIN member ON member.series = bucket.series"
         " CROSS JOIN line ON line.id = member.line"
         " WHERE bucket.feed = ? AND start >= ? AND start + width > ?"
-        " AND start + width <= line.horizon GROUP BY 1, 2, 3, 4"
+        " AND start + width <= line.last GROUP BY 1, 2, 3, 4"
         " ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
         (feed, start - LONGEST_STEP, start),
     )

@@ -21,7 +21,7 @@ from exporter.ledger.sqlite.schema import MIGRATIONS, check_identity
 from exporter.model import DAY, HOUR, Measure
 from exporter.model.errors import LedgerError
 
-_PAGE_ROWS = 10_000
+PAGE_ROWS = 10_000
 
 
 @contextmanager
@@ -106,10 +106,10 @@ class SqliteHistory:
             page = self.connection.execute(
                 "SELECT start, width, series, amount FROM bucket WHERE feed = ? AND start < ?"
                 " AND (start, width, series) > (?, ?, ?) ORDER BY 1, 2, 3 LIMIT ?",
-                (feed, end, *position, _PAGE_ROWS),
+                (feed, end, *position, PAGE_ROWS),
             ).fetchall()
             yield from map(Bucket._make, page)
-            if len(page) < _PAGE_ROWS:
+            if len(page) < PAGE_ROWS:
                 return
             position = page[-1][:3]
 

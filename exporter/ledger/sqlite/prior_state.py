@@ -1,4 +1,4 @@
-"""Reads what the ledger has of what a poll touches: the decision's input."""
+"""Reads the stored buckets, events, jobs and series that the decision about a poll needs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class SqliteLedger:
     path: Path
     clock: Callable[[], float]
     hold_seconds: float
-    _connection: sqlite3.Connection
+    connection: sqlite3.Connection
     _lock: int
     _next_series: int = 1
 
@@ -61,14 +61,14 @@ class SqliteLedger:
         return cls(path, clock, hold_seconds, connection, lock, (newest or 0) + 1)
 
     def close(self) -> None:
-        """Write everything into the main file and let go of it; once more is no mistake."""
+        """Write everything into the main file and close it; a second call does nothing."""
         if self._lock < 0:
             return
         with suppress(sqlite3.Error):
             # Readers are not waited for: the log is as good as the main file.
-            self._connection.execute("PRAGMA busy_timeout = 200")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+            self.connection.execute("PRAGMA busy_timeout = 200")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.connection.close()
         os.close(self._lock)
         self._lock = -1
 
@@ -129,7 +129,7 @@ class SqliteLedger:
         return book
 
     def record(self, book: Book, poll: Poll) -> Recorded:
-        """Read what the poll touches, decide what it changes, write that: one transaction."""
+        """Read what the decision needs, decide what changes, write that: one transaction."""
         with self._transaction() as connection:
             changes = decide(
                 book,
@@ -211,7 +211,7 @@ class SqliteLedger:
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """One transaction, committed unless the block raises; SQLite's errors in words."""
-        connection = self._connection
+        connection = self.connection
         try:
             connection.execute(begin)
             try:
