@@ -19,7 +19,7 @@ test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
 	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 quick: .venv/.development ## the tests that need no socket and no installed server
-	$(PYTEST) -m 'not soak and not attack and not sockets' --no-sockets --numprocesses=auto --maxprocesses=8 $(ARGS)
+	$(PYTEST) -m 'not soak and not attack and not sockets' --no-sockets --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
 check: .venv/.development ## format, lint, types, layers, generated files
 	$(BIN)/ruff format --check .

@@ -19,6 +19,7 @@ from exporter.ledger import Book, Ledger
 from exporter.model import Request
 from exporter.model.errors import LedgerWriteError, RateLimitedError
 from tests.support.simulation import Simulation
+from tests.support.virtual_time import in_virtual_time
 
 
 def test_every_accounts_own_metrics_get_their_turn() -> None:
@@ -84,6 +85,7 @@ def read(simulation: Simulation) -> Config:
     return load(simulation.configuration(), providers.load())
 
 
+@in_virtual_time
 async def test_a_stalled_listing_does_not_take_configured_streams_along(tmp_path: Path) -> None:
     """While the vendor's listing does not answer, streams that are known are polled on."""
     simulation = Simulation(

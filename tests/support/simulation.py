@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ ACCOUNTS: Mapping[str, str] = {
     "wowza": "vod",
     "livepeer": "studio",
 }
+
+
+@lru_cache(maxsize=1)
+def samples_of(text: str) -> Mapping[Key, float]:
+    """The samples of a page, by name and sorted labels; a test asks for many of one page."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 @dataclass
@@ -146,13 +157,9 @@ class Simulation:
         assert self.exporter is not None
         return b"".join(self.exporter.page(Format.TEXT, None).plain).decode()
 
-    def samples(self) -> dict[Key, float]:
+    def samples(self) -> Mapping[Key, float]:
         """Everything on the page, by name and sorted labels."""
-        return {
-            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-            for family in text_string_to_metric_families(self.text())
-            for sample in family.samples
-        }
+        return samples_of(self.text())
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.samples().get((name, tuple(sorted(labels.items()))))
