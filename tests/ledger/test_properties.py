@@ -210,11 +210,18 @@ class Model:
                     counter(measure, (*labels, "+Inf")).base += 1
                     counter(measure, (*labels, "count")).base += 1
                     counter(measure, (*labels, "sum")).base += amount
+        known = {key: one for key, one in self.counters.items() if key not in fresh}
+        histograms = {
+            histogram(key): one.held[1]
+            for key, one in known.items()
+            if histogram(key) is not None and one.held[1] > now
+        }
         for key, one in self.counters.items():
             exposed = max(one.exposed, self.truth(key))
-            reappeared = self.reappeared_until[feed] > now and key not in fresh
-            if exposed > one.exposed and reappeared and one.held[1] <= now:
-                one.held = (one.exposed, self.reappeared_until[feed])
+            # All series of a histogram are shown as of one moment.
+            until = histograms.get(histogram(key), self.reappeared_until[feed])
+            if exposed > one.exposed and key in known and until > now >= one.held[1]:
+                one.held = (one.exposed, until)
             one.exposed = exposed
         if poll.advances:
             self.polled_at[feed] = poll.at
@@ -241,6 +248,12 @@ class Model:
     def shown(self, key, now):
         one = self.counters[key]
         return one.held[0] if one.held[1] > now else one.exposed
+
+
+def histogram(key):
+    """The histogram that a series belongs to, if any."""
+    measure, labels = key
+    return (measure, labels[:-1]) if measure.type == "histogram" else None
 
 
 def other_key(key):
