@@ -14,7 +14,7 @@ conformance suite, `tests/ledger/test_conformance.py`, holds every implementatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -128,6 +128,12 @@ class Reader(Protocol):
 
     def amount(self, *, feed: int, series: int, window: Window) -> int:
         """What a series' buckets that begin in `window`, which lies in one month, add up to."""
+
+    def days(self, *, feed: int, series: Collection[int], window: Window) -> Mapping[int, int]:
+        """What the buckets of these series of one feed that begin in `window` add up to.
+
+        By the beginning of the day (UTC) in which a bucket begins; days without any are left out.
+        """
 
     def bucket(self, feed: int, start: int, width: int) -> Mapping[int, int]:
         """The amounts of one bucket, by series."""

@@ -18,6 +18,7 @@ from exporter.model import (
     LIFETIME_WIDTH,
     Event,
     Level,
+    Step,
     Usage,
     Window,
     measures,
@@ -200,6 +201,33 @@ def test_one_reading_answers_from_one_state(ledger, book):
         assert reader.amount(feed=feed, series=views, window=Window(NOW - HOUR, NOW)) == 0
         assert reader.to_push() == []
         assert reader.pushed_until() is None
+
+
+@pytest.mark.parametrize("more", [0, 100])
+def test_what_series_add_up_to_is_told_by_day(ledger, book, more):
+    """Of few series and of many; a lifetime total has no day, and a day is a day's bucket too."""
+    day = Step.DAY.floor(NOW) - 3 * DAY
+    names = [f"s{number}" for number in range(3 + more)]
+    record(
+        ledger,
+        book,
+        *(Usage(measures.STREAM_VIEWS, ("live", name), day + HOUR, HOUR, 2) for name in names),
+        *(Usage(measures.STREAM_VIEWS, ("live", name), day + DAY, DAY, 5) for name in names),
+        Usage(measures.STREAM_VIEWS, ("live", "other"), day, HOUR, 99),
+        Usage(measures.LIFETIME_VIEWS, ("s0",), LIFETIME_START, LIFETIME_WIDTH, 1000),
+    )
+    feed = book.feeds["usage"].id
+    ids = {book.series[measures.STREAM_VIEWS]["live", name].id for name in names}
+    ids.add(book.series[measures.LIFETIME_VIEWS][("s0",)].id)
+    with ledger.read() as reader:
+        assert reader.days(feed=feed, series=ids, window=Window(day, NOW)) == {
+            day: 2 * len(names),
+            day + DAY: 5 * len(names),
+        }
+        assert reader.days(feed=feed, series=ids, window=Window(day + DAY, NOW)) == {
+            day + DAY: 5 * len(names)
+        }
+        assert reader.days(feed=feed, series=(), window=Window(day, NOW)) == {}
 
 
 def test_settled_buckets_are_to_be_pushed_and_late_ones_too(ledger, book):

@@ -71,15 +71,15 @@ def _overlapping(
         return set()
     first = min(start for start, _ in buckets) - LONGEST_STEP
     last = max(start + width for start, width in buckets)
-    stored = Overlaps(_buckets_between(connection, feed, first, last))
+    stored = Overlaps(buckets_between(connection, feed.id, first, last))
     found: set[Bucket] = set()
     for bucket in buckets:
         found.update(stored.covering(bucket), stored.covered(bucket))
     return found
 
 
-def _buckets_between(
-    connection: sqlite3.Connection, feed: FeedState, first: int, last: int
+def buckets_between(
+    connection: sqlite3.Connection, feed: int, first: int, last: int
 ) -> Iterator[Bucket]:
     """The distinct buckets that begin in this time, without reading the rows of each."""
     bucket: Bucket | None = (first - 1, LIFETIME_WIDTH)
@@ -87,7 +87,7 @@ def _buckets_between(
         bucket = connection.execute(
             "SELECT start, width FROM bucket WHERE feed = ? AND (start, width) > (?, ?)"
             " AND start < ? ORDER BY start, width LIMIT 1",
-            (feed.id, *bucket, last),
+            (feed, *bucket, last),
         ).fetchone()
         if bucket is not None:
             yield bucket

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from exporter.ledger.contract import FeedToPush, Late, SeriesName
-from exporter.ledger.sqlite.prior_state import amounts_in
+from exporter.ledger.sqlite.prior_state import amounts_in, buckets_between
 from exporter.model import Step, Window
 
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -22,6 +22,12 @@ WITH RECURSIVE step (start) AS (
 SELECT coalesce(sum(amount), 0) FROM step CROSS JOIN bucket
 ON bucket.feed = :feed AND bucket.start = step.start AND width = :width AND series = :series
 """
+
+
+_ONE = "SELECT amount FROM bucket WHERE feed = ? AND start = ? AND width = ? AND series = ?"
+
+_MOST_LOOKED_UP = 20
+"""Of more series than this, reading all rows of a window is faster than finding theirs by key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,27 @@ class SqliteReader:
             ).fetchone()
             total += found
         return total
+
+    def days(self, *, feed: int, series: Collection[int], window: Window) -> dict[int, int]:
+        days: dict[int, int] = {}
+        if len(series) > _MOST_LOOKED_UP:
+            rows = self.connection.execute(
+                "SELECT start, series, amount FROM bucket WHERE feed = ? AND start >= ?"
+                " AND start < ?",
+                (feed, window.start, window.end),
+            )
+            amounts = ((start, amount) for start, one, amount in rows if one in series)
+        else:
+            amounts = (
+                (start, amount)
+                for start, width in buckets_between(self.connection, feed, window.start, window.end)
+                for one in series
+                for (amount,) in self.connection.execute(_ONE, (feed, start, width, one))
+            )
+        for start, amount in amounts:
+            day = Step.DAY.floor(start)
+            days[day] = days.get(day, 0) + amount
+        return days
 
     def bucket(self, feed: int, start: int, width: int) -> dict[int, int]:
         return amounts_in(self.connection, feed, (start, width))
