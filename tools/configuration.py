@@ -74,8 +74,13 @@ def documentation() -> str:
         f"\n## {section.key}\n\n{section.help}\n\n{_table(section.fields)}"
         for section in fields.SECTIONS
     )
+    billing = (
+        f"\n## billing\n\n{fields.BILLING_HELP} A list; each entry has\n\n{_table(fields.CONTRACT)}"
+        f"\nA charge has a `fee`, or what it counts:\n\n{_table(fields.CHARGE)}"
+        f"\nA tier:\n\n{_table(fields.TIER)}"
+    )
     accounts = f"{_ACCOUNTS}\n{_table(_common(vendor.name for vendor in vendors))}"
-    return "".join([_BEFORE, *sections, accounts, *map(_provider, vendors)])
+    return "".join([_BEFORE, *sections, billing, accounts, *map(_provider, vendors)])
 
 
 def json_schema() -> str:
@@ -118,7 +123,30 @@ def schema(vendors: Mapping[str, Provider]) -> dict[str, object]:
         "type": "object",
         "required": [fields.ACCOUNTS.key],
         "additionalProperties": False,
-        "properties": {**sections, fields.ACCOUNTS.key: accounts},
+        "properties": {**sections, "billing": _billing(), fields.ACCOUNTS.key: accounts},
+    }
+
+
+def _billing() -> dict[str, object]:
+    tiers = _list(_mapping(fields.TIER), "Prices of the units after the included ones.")
+    labels = {"type": "object", "additionalProperties": fields.LABEL_VALUES.schema()}
+    charge = _mapping(fields.CHARGE, tiers=tiers, where=labels)
+    charges = _list(charge, "The lines of the bill.")
+    entries = _list(_mapping(fields.CONTRACT, charges=charges), fields.BILLING_HELP)
+    return {"anyOf": [{"type": "null"}, {**entries, "minItems": 0}]}
+
+
+def _list(items: Mapping[str, object], description: str) -> dict[str, object]:
+    return {"type": "array", "description": description, "minItems": 1, "items": items}
+
+
+def _mapping(items: Iterable[Field], **others: Mapping[str, object]) -> dict[str, object]:
+    items = tuple(items)
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [item.key for item in items if item.required],
+        "properties": {item.key: others.get(item.key) or _property(item) for item in items},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from exporter.config import accounts, fields, nodes
+from exporter.config import accounts, billing, fields, nodes
 from exporter.config.fields import Section
 from exporter.config.file_reader import MISSING, Entry, FileReader
 from exporter.config.settings import Config
@@ -27,7 +27,7 @@ def load(path: Path, providers: Mapping[str, Provider]) -> Config:
     entries = reader.entries(root, "")
     if entries is None:
         raise ConfigError(reader.faults.in_order())
-    known = [*(section.key for section in fields.SECTIONS), fields.ACCOUNTS.key]
+    known = [*(section.key for section in fields.SECTIONS), "billing", fields.ACCOUNTS.key]
     reader.unknown(entries, known, "")
     settings = {
         section.key: _section(reader, section, entries, root) for section in fields.SECTIONS
@@ -37,6 +37,8 @@ def load(path: Path, providers: Mapping[str, Provider]) -> Config:
     else:
         read = ()
         reader.faults.add(root, fields.ACCOUNTS.key, "missing")
+    if "billing" in entries:
+        read = billing.read(reader, entries["billing"].value, read)
     if reader.faults:
         raise ConfigError(reader.faults.in_order())
     warnings = tuple(reader.warnings.in_order())

@@ -12,8 +12,10 @@ from typing import Any
 
 from exporter.config import durations
 from exporter.config.kinds import (
+    Amount,
     Choice,
     Count,
+    Day,
     Duration,
     File,
     Flag,
@@ -26,6 +28,8 @@ from exporter.config.kinds import (
 )
 from exporter.config.settings import LedgerSettings, Limits, Polling, RemoteWrite
 from exporter.model import BearerToken, ClientCredentials, Option, Provider
+from exporter.model.contracts import UNITS
+from exporter.model.measures import CATALOGUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,91 @@ SECTIONS = (
         _settle_remote_write,
         optional=True,
     ),
+)
+
+_CHARGEABLE = tuple(
+    one.name
+    for one in CATALOGUE
+    if one.type == "counter" and not one.name.startswith("media_lifetime_")
+)
+"""Counters whose usage has a time of its own; lifetime totals have none."""
+
+_UNITS = tuple(unit for sizes in UNITS.values() for unit in sizes)
+
+LABEL_VALUES = Many(Text("text"), empty=False)
+
+CONTRACT = (
+    Field(
+        "accounts",
+        Many(Text("the name of an account"), empty=False),
+        "Whose terms these are; each account is billed by itself.",
+        required=True,
+    ),
+    Field(
+        "currency",
+        Text("a currency of ISO 4217, such as EUR", "[A-Z]{3}"),
+        "The currency of all amounts; nothing is converted.",
+        required=True,
+    ),
+    Field(
+        "from",
+        Day(),
+        "The day (UTC) from which these terms hold, until later terms of the same account.",
+        into="start",
+        required=True,
+    ),
+    Field(
+        "until",
+        Day(),
+        "The day on which the contract ends: the first on which it does not hold.",
+        into="end",
+    ),
+    Field("budget", Amount(), "What you mean to spend a month."),
+    Field("commitment", Amount(), "The least that is billed a month."),
+    Field("charges", Many(Text("a charge")), "The lines of the bill.", required=True),
+)
+"""The keys of an entry of `billing`."""
+
+CHARGE_NAME = Field(
+    "name",
+    Text("1 to 128 printable characters", r"[^\x00-\x1f\x7f]{1,128}"),
+    "The `charge` label; unique within the entry.",
+    required=True,
+)
+
+CHARGE = (
+    CHARGE_NAME,
+    Field("fee", Amount(), "An amount a month; such a charge has no other keys."),
+    Field(
+        "measure",
+        Choice(_CHARGEABLE, "the name of a counter of vendor data (see metrics.md)"),
+        "The counter that is charged.",
+    ),
+    Field("where", Labels(), "Lists of values by label: only series with one of them are counted."),
+    Field("unit", Choice(_UNITS), "What prices and included amounts are counted in."),
+    Field("included", Amount("above 0"), "Units a month that cost nothing: the quota."),
+    Field(
+        "tiers",
+        Many(Text("a tier")),
+        "Prices of the units after the included ones. Without them the charge is a quota alone.",
+    ),
+)
+"""The keys of a charge."""
+
+TIER = (
+    Field(
+        "to",
+        Amount("above 0"),
+        "Up to this many units, counted after the included ones, cost"
+        " `price`; the last tier has no end.",
+    ),
+    Field("price", Amount(), "Of one unit.", required=True),
+)
+"""The keys of a tier."""
+
+BILLING_HELP = (
+    "What accounts pay their vendors; left out, no costs or quotas are shown. See"
+    " [billing](billing.md)."
 )
 
 ACCOUNTS = Field(

@@ -9,6 +9,8 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -176,6 +178,53 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """A decimal number, not below 0, of money or of units; quoted or not, it is never a float."""
+
+    least: str = "0"
+    pattern: ClassVar[str] = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,12})?"
+
+    @property
+    def expected(self) -> str:
+        bound = "not below 0" if self.least == "0" else "above 0"
+        return f'a decimal number {bound}, such as "0.05"'
+
+    def read(self, node: yaml.Node) -> Decimal:
+        text = nodes.scalar(node)
+        if nodes.tag(node) not in ("str", "int", "float") or not re.fullmatch(self.pattern, text):
+            raise unfit(self, node)
+        if self.least != "0" and Decimal(text) == 0:
+            raise unfit(self, node)
+        return Decimal(text)
+
+    def schema(self) -> dict[str, object]:
+        text = {"type": "string", "pattern": f"^{self.pattern}$"}
+        return {"anyOf": [text, {"type": "number", "minimum": 0}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day, read as the Unix seconds of its beginning in UTC."""
+
+    @property
+    def expected(self) -> str:
+        return "a day, such as 2026-01-31"
+
+    def read(self, node: yaml.Node) -> int:
+        text = nodes.scalar(node)
+        fits = re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text)
+        if nodes.tag(node) not in ("str", "timestamp") or fits is None:
+            raise unfit(self, node)
+        try:
+            return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            raise unfit(self, node) from None
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """True or false; with `letters` also an unquoted y or n, which PyYAML takes for text."""
 
@@ -308,12 +357,15 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of some words."""
+    """One of some words. `what` says what they are where there are too many to list them."""
 
     choices: tuple[str, ...]
+    what: str = ""
 
     @property
     def expected(self) -> str:
+        if self.what:
+            return self.what
         if len(self.choices) > 2:
             return "one of " + ", ".join(self.choices)
         return " or ".join(self.choices)

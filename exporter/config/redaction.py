@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -11,6 +13,7 @@ from exporter.config import durations, fields
 from exporter.config.kinds import Duration, Labels
 from exporter.config.settings import Account, AppCredential, Config
 from exporter.credentials import CredentialSource, FileCredential
+from exporter.model.contracts import Charge, Contract
 
 
 def redacted(config: Config) -> str:
@@ -23,6 +26,13 @@ def redacted(config: Config) -> str:
         for section in fields.SECTIONS
         if getattr(config, section.key) is not None
     }
+    billing = [
+        _contract(account.name, contract)
+        for account in config.accounts
+        for contract in account.contracts
+    ]
+    if billing:
+        document["billing"] = billing
     document["accounts"] = [_account(account) for account in config.accounts]
     text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000)
     return text
@@ -64,6 +74,52 @@ def _account(account: Account) -> dict[str, object]:
         if value != "":  # the default, which cannot be written in a file
             shown[key] = list(value) if isinstance(value, tuple) else value
     return shown
+
+
+def _contract(account: str, contract: Contract) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "accounts": [account],
+        "currency": contract.currency,
+        "from": _day(contract.start),
+    }
+    if contract.last and contract.end is not None:
+        shown["until"] = _day(contract.end)
+    for key, amount in (("budget", contract.budget), ("commitment", contract.commitment)):
+        if amount is not None:
+            shown[key] = _amount(amount)
+    shown["charges"] = [_charge(charge) for charge in contract.charges]
+    return shown
+
+
+def _charge(charge: Charge) -> dict[str, object]:
+    shown: dict[str, object] = {"name": charge.name}
+    if charge.fee is not None:
+        shown["fee"] = _amount(charge.fee)
+    if charge.metered is None:
+        return shown
+    metered = charge.metered
+    shown |= {"measure": metered.measure.name, "unit": metered.unit}
+    if metered.where:
+        shown["where"] = {label: list(values) for label, values in metered.where}
+    if metered.included is not None:
+        shown["included"] = _amount(metered.included)
+    if metered.tiers:
+        shown["tiers"] = [
+            {
+                **({} if tier.to is None else {"to": _amount(tier.to)}),
+                "price": _amount(tier.price),
+            }
+            for tier in metered.tiers
+        ]
+    return shown
+
+
+def _amount(amount: Decimal) -> str:
+    return format(amount, "f")
+
+
+def _day(instant: int) -> str:
+    return datetime.fromtimestamp(instant, UTC).strftime("%Y-%m-%d")
 
 
 def _source(stem: str, source: CredentialSource) -> dict[str, object]:

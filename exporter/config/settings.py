@@ -7,6 +7,7 @@ from pathlib import Path
 
 from exporter.credentials import CredentialSource, EnvironmentCredential, FileCredential
 from exporter.model import Options, Provider
+from exporter.model.contracts import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,8 @@ def _source(file: Path | None, variable: str | None) -> CredentialSource | None:
 class Account:
     """One account with a vendor.
 
-    URLs have no final slash. `auth_url` is None where the provider's is.
+    URLs have no final slash. `auth_url` is None where the provider's is. `contracts` are its terms
+    of `billing`, oldest first; no two hold on the same day.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Account:
     credential: BearerCredential | AppCredential
     feeds: tuple[str, ...]
     options: Options
+    contracts: tuple[Contract, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -414,6 +414,77 @@ MONTH_TO_DATE_SINCE = Measure(
     " begins later or has folded earlier buckets into the totals.",
 )
 
+# Money and quotas, for accounts with `billing`.
+
+_PRICED = " By the prices in the configuration, not the vendor's; see docs/billing.md."
+
+MONTH_TO_DATE_COST = Measure(
+    "media_month_to_date_cost",
+    "gauge",
+    ("charge", "currency"),
+    "What each charge comes to in the current month (UTC), from the ledger's buckets by their own"
+    " time; a fee whole from its first day on." + _PRICED,
+)
+PREVIOUS_MONTH_COST = Measure(
+    "media_previous_month_cost",
+    "gauge",
+    ("charge", "currency"),
+    'What each charge came to in the month before; charge="commitment" is what it lacked to the'
+    " commitment. There only when the ledger has the whole month." + _PRICED,
+)
+MONTH_FORECAST_COST = Measure(
+    "media_month_forecast_cost",
+    "gauge",
+    ("currency",),
+    "What the whole current month comes to at the pace of the last 7 days, included units, tiers,"
+    " fees and the commitment taken into account." + _PRICED,
+)
+MONTH_TO_DATE_CHARGED_UNITS = Measure(
+    "media_month_to_date_charged_units",
+    "gauge",
+    ("charge", "unit"),
+    "Units that a charge has counted in the current month, included ones among them.",
+)
+INCLUDED_UNITS = Measure(
+    "media_included_units",
+    "gauge",
+    ("charge", "unit"),
+    "Units a month that a charge includes: the quota.",
+)
+INCLUDED_USED_RATIO = Measure(
+    "media_included_used_ratio",
+    "gauge",
+    ("charge", "unit"),
+    "Units counted in the current month as a ratio of the included ones; 1 when all are used.",
+)
+MONTH_FORECAST_INCLUDED_USED_RATIO = Measure(
+    "media_month_forecast_included_used_ratio",
+    "gauge",
+    ("charge", "unit"),
+    "The same ratio at the end of the month, at the pace of the last 7 days.",
+)
+PRICE = Measure(
+    "media_price",
+    "gauge",
+    ("charge", "unit", "currency"),
+    "What the next unit costs; 0 while included units are left." + _PRICED,
+)
+BUDGET = Measure(
+    "media_budget", "gauge", ("currency",), "The budget a month, from the configuration."
+)
+COMMITTED = Measure(
+    "media_commitment",
+    "gauge",
+    ("currency",),
+    "The least that is billed a month, from the configuration.",
+)
+CONTRACT_END = Measure(
+    "media_contract_end_timestamp_seconds",
+    "gauge",
+    (),
+    "When the contract ends, from the configuration.",
+)
+
 CATALOGUE: Final[tuple[Measure, ...]] = tuple(
     value for value in list(vars().values()) if isinstance(value, Measure)
 )

@@ -291,6 +291,7 @@ async def _build(
             delay_seconds=polling.delay_seconds,
         ),
         retention_seconds=config.ledger.retention_seconds,
+        contracts=account.contracts,
         telemetry=telemetry,
         account_log=account_log,
         shared=shared,

@@ -11,10 +11,12 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from exporter.billing.gauges import Billing
 from exporter.client.fetch import PollFetcher
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger.settling import Revised
 from exporter.model import Level
+from exporter.model.contracts import Contract
 from exporter.model.errors import LedgerWriteError
 from exporter.polling.account_log import AccountLog
 from exporter.polling.cost import Cost, CostEstimate
@@ -40,6 +42,7 @@ class AfterPoll:
         reconciler: Reconciler,
         estimate: CostEstimate,
         retention_seconds: int,
+        contracts: Sequence[Contract],
         telemetry: AccountTelemetry,
         account_log: AccountLog,
         shared: Shared,
@@ -50,6 +53,7 @@ class AfterPoll:
         self._reconciler = reconciler
         self._estimate = estimate
         self._retention_seconds = retention_seconds
+        self._contracts = contracts
         self._telemetry = telemetry
         self._log = account_log
         self._shared = shared
@@ -110,13 +114,15 @@ class AfterPoll:
         self._log.resolved("history", "history")
 
     def _settle(self) -> tuple[list[Revised], list[Level]]:
-        """Revisions of settled buckets, and the month to date; runs on the ledger's thread."""
+        """Revisions of settled buckets; the month to date and its cost. On the ledger's thread."""
         ledger, book = self._shared.ledger, self._recorder.book
         settling = {
             feed.feed.name: feed.feed.settling for feed in self._feeds if feed.feed.resolutions
         }
         revised = ledger.settle(book, settling)
-        return revised, MonthToDate(ledger, book).levels(int(self._shared.clock()))
+        now = int(self._shared.clock())
+        levels = MonthToDate(ledger, book).levels(now)
+        return revised, [*levels, *Billing(ledger, book, self._contracts).levels(now)]
 
     def _report(self, revised: Revised) -> None:
         self._telemetry.revised(revised.feed, revised.buckets)

@@ -60,6 +60,7 @@ class Simulation:
     remote_write: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    billing: list[dict[str, Any]] = field(default_factory=list)
     world: World = field(default_factory=World)
     vendors: Mapping[str, Vendor] | None = None
     providers: Sequence[str] = tuple(ACCOUNTS)
@@ -102,6 +103,7 @@ class Simulation:
                     "ledger": {"path": str(self.folder / "usage.db")} | self.ledger,
                     **({"limits": self.limits} if self.limits else {}),
                     **({"remote_write": self.remote_write} if self.remote_write else {}),
+                    **({"billing": self.billing} if self.billing else {}),
                     "accounts": accounts,
                 }
             )

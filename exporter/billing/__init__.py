@@ -1,0 +1,1 @@
+"""Prices usage by the contracts in the configuration."""
