@@ -180,8 +180,8 @@ SECTIONS = (
             Field(
                 "retention",
                 Duration("3d", "100y", "400d"),
-                "Closed buckets older than this are folded into the totals. Not under 3d, since"
-                " vendors still revise the last two days.",
+                "Closed buckets older than this are compacted: deleted, and kept in the totals. Not"
+                " under 3d, since vendors still revise the last two days.",
                 "400d",
                 into="retention_seconds",
             ),

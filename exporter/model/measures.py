@@ -411,7 +411,7 @@ MONTH_TO_DATE_SINCE = Measure(
     "gauge",
     (),
     "From when on the month to date is complete: the month's beginning, or later when the ledger"
-    " begins later or has folded earlier buckets into the totals.",
+    " begins later or has compacted earlier buckets.",
 )
 
 # Money and quotas, for accounts with `billing`.
