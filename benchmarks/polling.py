@@ -200,7 +200,7 @@ def livepeer_page(rows: int = 10_000) -> Result:
     decode = msgspec.json.Decoder(list[_View]).decode
 
     async def get(request: Request, _: str) -> bytes:
-        return page if any("breakdown" in key for key, _ in request.params) else b"[]"
+        return page if "playbackId" in dict(request.params).values() else b"[]"
 
     ratios = []
     for _ in range(7):
