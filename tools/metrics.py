@@ -36,7 +36,10 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
         "Not to be added to `media_delivered_bytes_total`: "
         "it is what that is made of, though not always all of it.",
     ),
-    ("media_account_", "Not to be added to the metrics by `kind`: it contains them all."),
+    (
+        "media_account_",
+        "Not what the account delivered, which is the sum over `kind`, and not to be added to it.",
+    ),
     (
         "media_stream_component_delivered_bytes_total",
         "Not to be added to `media_stream_delivered_bytes_total`: it is what that is made of.",

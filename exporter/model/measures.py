@@ -300,23 +300,23 @@ REALTIME_PLAYBACK_ERROR_RATIO = _gauge(
     "kind",
 )
 
-# Totals that contain others, hence families of their own.
+# Totals that overlap with others, hence families of their own.
 
 ACCOUNT_DELIVERED_BYTES = _counter(
     "media_account_delivered_bytes_total",
-    "Bytes delivered by the whole account, all kinds (Wowza account viewing_bytes).",
+    "Bytes delivered, the vendor's total of transcoders and VOD (Wowza account viewing_bytes).",
 )
 ACCOUNT_VIEWING_SECONDS = _seconds(
     "media_account_viewing_seconds_total",
-    "Seconds watched in the whole account, all kinds (Wowza account viewing_seconds).",
+    "Seconds watched, the vendor's total of transcoders and VOD (Wowza account viewing_seconds).",
 )
 ACCOUNT_EGRESS_BYTES = _counter(
     "media_account_egress_bytes_total",
-    "Bytes of egress of the whole account, all kinds (Wowza account egress_bytes).",
+    "Bytes of egress, the vendor's total of transcoders and VOD (Wowza account egress_bytes).",
 )
 ACCOUNT_EGRESS_SECONDS = _seconds(
     "media_account_egress_seconds_total",
-    "Seconds of egress of the whole account, all kinds (Wowza account egress_seconds).",
+    "Seconds of egress, the vendor's total of transcoders and VOD (Wowza account egress_seconds).",
 )
 LIFETIME_VIEWS = _counter(
     "media_lifetime_views_total",
@@ -395,13 +395,13 @@ MONTH_TO_DATE_BYTES = Measure(
     "media_month_to_date_bytes",
     "gauge",
     ("direction",),
-    "Bytes of the whole account, all kinds together," + _MONTH,
+    "Bytes of the account, the sum over the kinds that are polled," + _MONTH,
 )
 MONTH_TO_DATE_VIEWING_SECONDS = Measure(
     "media_month_to_date_viewing_seconds",
     "gauge",
     (),
-    "Seconds watched, the whole account, all kinds together," + _MONTH,
+    "Seconds watched, the sum over the kinds that are polled," + _MONTH,
 )
 MONTH_TO_DATE_JOBS = Measure(
     "media_month_to_date_jobs", "gauge", (), "Jobs as the vendor counts them," + _MONTH

@@ -1,7 +1,8 @@
 """The month to date: sums of the ledger's buckets that start in the current month.
 
-Only the few series of the whole account are read. For each, the month's hours, its days and the
-month itself are looked up by key, so the number of streams does not matter.
+What an account used is the sum over its kinds. Only the few series by kind are read. For each, the
+month's hours, its days and the month itself are looked up by key, so the number of streams does not
+matter.
 """
 
 from __future__ import annotations

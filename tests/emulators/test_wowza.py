@@ -149,6 +149,21 @@ async def test_account_contains_on_demand_and_live_and_can_be_narrowed_to_either
         assert whole["account"][field] == sum(part[field] for part in parts)
 
 
+async def test_account_is_the_sum_of_transcoders_and_vod_streams(world, ask):
+    """A target that no transcoder feeds and a stream in real time are in neither."""
+    for family in ("stream_targets", "real_time_streams"):
+        world.add_stream("wowza", family, Stream("extra", "extra", archived=False, born=MIDNIGHT))
+    window = window_of(MIDNIGHT)
+    _, whole = await ask("usage/account", **window)
+    for field in ("viewing_seconds", "viewing_bytes"):
+        total = 0
+        for family, key in (("transcoders", "transcoder"), ("vod_streams", "vod_stream")):
+            for row in await every_row(ask, family, **window):
+                _, body = await ask(f"usage/{family}/{row['id']}", **window)
+                total += body[key][field]
+        assert whole["account"][field] == total
+
+
 async def test_levels_are_what_viewers_answers_say(world, clock, ask):
     """Gauges of viewers match the live answers, breakdowns included."""
     levels = Wowza(world, clock=clock).levels(NOW)

@@ -37,8 +37,10 @@ SHARED_LABELS = {"job", "instance", "__name__"}
 
 # What no dashboard shows, and why.
 UNSEEN = {
-    "media_account_viewing_seconds_total": "the kinds that it contains are shown",
-    "media_account_egress_seconds_total": "the kinds that it contains are shown",
+    "media_account_delivered_bytes_total": "the sum over kinds is shown",
+    "media_account_viewing_seconds_total": "the sum over kinds is shown",
+    "media_account_egress_bytes_total": "the sum over kinds is shown",
+    "media_account_egress_seconds_total": "the sum over kinds is shown",
     "media_country_received_bytes_total": "the stream's countries are shown",
     "media_country_delivered_bytes_total": "countries are compared by time watched",
     "media_country_views_total": "countries are compared by time watched",

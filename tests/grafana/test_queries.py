@@ -42,7 +42,7 @@ WINDOW_SECONDS = 120
 HOUR = 3600
 CADENCE_SECONDS = 10
 SCRAPES = 5
-GROWING = 40
+GROWING = 38
 """Of the queries for growth, those that show some at the quietest hour."""
 JOB_SECONDS = 10
 FEEDS = 22

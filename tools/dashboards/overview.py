@@ -409,19 +409,6 @@ def _rest() -> tuple[Line, ...]:
         BYTES,
         stacked=True,
     )
-    whole = lines(
-        Words(
-            "Whole account per hour",
-            "What Wowza's account feed says of all kinds together. It contains what other panels"
-            " show: not to be added to it.",
-            "No feed gives this; Wowza's account does",
-        ),
-        {
-            "{{account}} delivered": grown(m.ACCOUNT_DELIVERED_BYTES, HOUR, ACCOUNT),
-            "{{account}} egress": grown(m.ACCOUNT_EGRESS_BYTES, HOUR, ACCOUNT),
-        },
-        BYTES,
-    )
     seconds = lines(
         Words(
             "Transcoding, restreaming and egress time per hour",
@@ -456,6 +443,6 @@ def _rest() -> tuple[Line, ...]:
         SECONDS,
     )
     return (
-        Line(8, ((8, egress), (8, parts), (8, whole))),
+        Line(8, ((12, egress), (12, parts))),
         Line(8, ((8, seconds), (8, stored), (8, stored_time))),
     )

@@ -105,14 +105,12 @@ class Account:
         )
 
     def total(self, field: str, window: Window, resources: Sequence[str]) -> int:
-        """A field over the account: on-demand streams, and live ones by way of transcoders."""
-        live = "stream_targets" if field in VIEWING else "transcoders"
-        total = 0
-        if "transcoders" in resources:
-            total += self.sum(live, field, window)
-        if "vod_streams" in resources and field != ADDITIONAL:
-            total += self.sum("vod_streams", field, window)
-        return total
+        """A field over `resources`: transcoders, with what their viewers saw, and VOD streams."""
+        return sum(
+            self.sum(family, field, window)
+            for family in resources
+            if family == "transcoders" or field != ADDITIONAL
+        )
 
     # -- viewers: unique addresses, so a total is a number of its own, never a sum over streams --
 

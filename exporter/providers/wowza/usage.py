@@ -301,7 +301,7 @@ _ACCOUNT_AMOUNTS: Final = (
 
 @dataclass(slots=True, kw_only=True)
 class AccountFeed:
-    """The whole account, all kinds together. The route is singular or plural, by API version.
+    """The vendor's total of transcoders and VOD streams. The route is singular or plural, by API version.
 
     `route` is the one that the vendor answered last, or the expected one.
     """
