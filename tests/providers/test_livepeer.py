@@ -237,9 +237,10 @@ class TestRealtime:
         [
             (1, measures.STREAM_VIEWERS, "playbackId", "abcd1234", "abcd1234"),
             (1, measures.STREAM_VIEWERS, "playbackId", None, "unknown"),
-            (2, measures.COUNTRY_VIEWERS, "country", "United States", "United States"),
+            (2, measures.COUNTRY_VIEWERS, "country", "United States", "US"),
             (2, measures.COUNTRY_VIEWERS, "country", None, "unknown"),
             (3, measures.DEVICE_VIEWERS, "device", "iPhone", "iPhone"),
+            (3, measures.DEVICE_VIEWERS, "device", "smarttv", "Smart TV"),
             (3, measures.DEVICE_VIEWERS, "device", "", "unknown"),
         ],
     )
@@ -389,7 +390,7 @@ class TestViewership:
         ("index", "key", "value", "label", "found"),
         [
             (1, "playbackId", "p1", "p1", BY_STREAM),
-            (2, "country", "United States", "United States", BY_COUNTRY),
+            (2, "country", "United States", "US", BY_COUNTRY),
             (2, "country", "us", "US", BY_COUNTRY),
             (2, "country", None, "unknown", BY_COUNTRY),
             (3, "browser", "Safari", "Safari", BY_BROWSER),
@@ -415,7 +416,7 @@ class TestViewership:
         ("index", "key", "values"),
         [
             (1, "playbackId", (None, "")),
-            (2, "country", ("United States", "United States ")),
+            (2, "country", ("United States", "USA")),
             (3, "browser", ("Safari", "Safari")),
         ],
     )
