@@ -195,7 +195,7 @@ async def test_creator_queries_tell_views_and_playtime_only_of_what_exists(vendo
             _, (row,) = await ask("views/query/creator", window)
             assert set(row) == {"viewCount", "playtimeMins"}
             labels = (ALL, ("stream", name))
-            assert row["viewCount"] == truth["media_stream_views_total", labels]
+            assert row["viewCount"] == truth["media_creator_views_total", labels]
 
 
 async def test_lifetime_totals_are_all_views_since_birth(vendor, ask):

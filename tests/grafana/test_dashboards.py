@@ -45,6 +45,8 @@ UNSEEN = {
     "media_country_publishes_total": "the stream's countries are shown",
     "media_stream_component_delivered_bytes_total": "only with stream_components",
     "media_stream_restream_seconds_total": "only with stream_components",
+    "media_creator_views_total": "the same views are shown by playback id",
+    "media_creator_viewing_seconds_total": "the same time is shown by playback id",
     "media_browser_views_total": "only with browsers",
     "media_browser_viewing_seconds_total": "only with browsers",
 }

@@ -203,6 +203,28 @@ def test_a_countrys_names_become_one_series_with_all_that_they_had(of_version_3)
     assert of_version_3.execute("SELECT settled_until FROM feed").fetchall() == [(14400,), (None,)]
 
 
+def test_what_creators_had_counted_is_shown_under_metrics_of_its_own(of_version_3):
+    """Ids beyond the limit come into view; the sum of the others stays with those that remain."""
+    for feed, measure, identity, labels, folded in (
+        (1, "media_stream_views_total", 1, '["all","playback"]', 0),
+        (1, "media_stream_views_total", 2, '["all","beyond"]', 1),
+        (2, "media_stream_views_total", 3, '["all","asset"]', 0),
+        (2, "media_stream_viewing_seconds_total", 4, '["all","asset"]', 1),
+        (2, "media_stream_views_total", 5, '["all","__other__"]', 0),
+    ):
+        add_series(of_version_3, feed, measure, (identity, labels, 6, 4, 100, None, None, folded))
+    migrate(of_version_3)
+    assert of_version_3.execute(
+        "SELECT id, measure, exposed, folded FROM series ORDER BY id"
+    ).fetchall() == [
+        (1, "media_stream_views_total", 4, 0),
+        (2, "media_stream_views_total", 4, 1),
+        (3, "media_creator_views_total", 6, 0),
+        (4, "media_creator_viewing_seconds_total", 6, 0),
+        (5, "media_stream_views_total", 4, 0),
+    ]
+
+
 def test_a_newer_version_is_refused(connection):
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")

@@ -695,8 +695,8 @@ class TestCreators:
         row = {"timestamp": START * 1000, "viewCount": 5, "playtimeMins": 0.5}
         answer = read(CREATORS, [row], index)
         assert list(answer.usage) == [
-            Usage(measures.STREAM_VIEWS, ("all", stream), START, HOUR, 5),
-            Usage(measures.STREAM_VIEWING_SECONDS, ("all", stream), START, HOUR, 30_000),
+            Usage(measures.CREATOR_VIEWS, ("all", stream), START, HOUR, 5),
+            Usage(measures.CREATOR_VIEWING_SECONDS, ("all", stream), START, HOUR, 30_000),
         ]
 
     def test_the_halves_keep_the_subject(self):
@@ -721,7 +721,7 @@ class TestCreators:
 
     def test_hours_that_were_not_asked_for_are_ignored(self):
         rows = [{"timestamp": (START + hour * HOUR) * 1000, "viewCount": 1} for hour in (-1, 0, 4)]
-        assert amounts(read(CREATORS, rows)) == {("media_stream_views_total", 0): 1}
+        assert amounts(read(CREATORS, rows)) == {("media_creator_views_total", 0): 1}
 
 
 class TestPublicTotals:

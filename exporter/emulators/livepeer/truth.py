@@ -68,7 +68,7 @@ def of_media(
         if media.stream.archived:
             continue  # only what exists can be asked for by its own id
         held = by_playback_id[(ALL, ("stream", media.playback_id))]
-        found |= counters("media_stream_", {(ALL, ("stream", media.stream.id)): held})
+        found |= counters("media_creator_", {(ALL, ("stream", media.stream.id)): held})
         legacy = library.legacy_views(media) if all_time(media) else 0
         lifetime = Viewing(held.views + legacy, held.viewing)
         found |= counters("media_lifetime_", {(("stream", media.playback_id),): lifetime})

@@ -224,6 +224,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "DROP TABLE settled",
         "DROP TABLE revised",
     ),
+    (
+        # What assets and live streams had by their own ids has metrics of its own from now on.
+        # Those beyond the limit come out of the sum of the others, which keeps what it shows.
+        """UPDATE series SET folded = 0, exposed = max(exposed, truth),
+            measure = replace(measure, 'media_stream_', 'media_creator_')
+        WHERE measure IN ('media_stream_views_total', 'media_stream_viewing_seconds_total')
+        AND json_extract(labels, '$[#-1]') <> '__other__'
+        AND feed IN (SELECT feed.id FROM feed JOIN account ON account.id = feed.account
+            WHERE account.provider = 'livepeer' AND feed.name = 'creators')""",
+    ),
 )
 """`MIGRATIONS[n]` leads from version n to version n + 1."""
 
