@@ -201,6 +201,22 @@ def test_every_metric_can_be_seen_or_there_is_a_reason():
     assert {*BY_NAME, *OWN} - seen == set(UNSEEN)
 
 
+def test_maps_find_their_places_by_the_codes_in_the_label_country():
+    maps = [one for one in panels(DASHBOARDS["overview"]) if one["type"] == "geomap"]
+    assert len(maps) == 2
+    for panel in maps:
+        (target,) = panel["targets"]
+        assert "sum by (country) (" in target["expr"]
+        assert target["format"] == "table"
+        (layer,) = panel["options"]["layers"]
+        assert layer["location"] == {
+            "mode": "lookup",
+            "lookup": "country",
+            "gazetteer": "public/gazetteer/countries.json",
+        }
+        assert layer["config"]["style"]["size"]["field"] == "Value"
+
+
 def test_no_recording_rule_is_needed():
     for dashboard in DASHBOARDS.values():
         assert not [metric for metric, _ in named_metrics(dashboard) if ":" in metric]
