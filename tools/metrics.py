@@ -158,6 +158,11 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
         "usage, broken down by both.",
     ),
     (
+        "media_creator_",
+        "Not to be added to `media_stream_…`: the same usage, by the ids of assets and live "
+        "streams in place of playback ids.",
+    ),
+    (
         "media_country_",
         "Not to be added to the account's own metrics: the same usage, by country. "
         "Restreaming and cascading have no country.",

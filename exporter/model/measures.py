@@ -125,6 +125,20 @@ STREAM_VIEWS = _counter(
     "kind",
     "stream",
 )
+CREATOR_VIEWING_SECONDS = _seconds(
+    "media_creator_viewing_seconds_total",
+    "Seconds one asset or live stream in the configuration was watched"
+    " (Livepeer's creator query, playtimeMins x 60).",
+    "kind",
+    "stream",
+)
+CREATOR_VIEWS = _counter(
+    "media_creator_views_total",
+    "Times playback of one asset or live stream in the configuration was started"
+    " (Livepeer's creator query, viewCount).",
+    "kind",
+    "stream",
+)
 STREAM_VIEWERS = _gauge(
     "media_stream_viewers",
     "Viewers of one stream now. Wowza's and Livepeer's are unique viewers: do not add them up.",

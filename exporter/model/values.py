@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 
 from exporter.model import LARGEST_AMOUNT
+from exporter.model.countries import code_of
 from exporter.model.errors import SchemaError
 
 Number = (
@@ -120,9 +121,36 @@ def label(value: str | int | float | None) -> str:
 
 
 def country(value: str | None) -> str:
-    """ISO 3166-1 alpha-2 in capitals for two letters, else the vendor's name as it is."""
+    """ISO 3166-1 alpha-2 of a code in any case or a known name, else the vendor's name as it is."""
     name = label(value)
-    return name.upper() if len(name) == 2 and name.isascii() and name.isalpha() else name
+    if len(name) == 2 and name.isascii() and name.isalpha():
+        return name.upper()
+    return code_of(name) or name
+
+
+_DEVICES: Final = {
+    _sort.replace(" ", "").casefold(): _sort
+    for _sort in (
+        "Desktop",
+        "Mobile",
+        "Tablet",
+        "TV",
+        "Smart TV",
+        "Console",
+        "Wearable",
+        "Embedded",
+    )
+}
+
+
+def device(value: str | None) -> str:
+    """A sort of device as Wowza spells it, in whatever case and with whatever between its words.
+
+    Anything else, such as a model, is the vendor's name as it is.
+    """
+    name = label(value)
+    plain = "".join(letter for letter in name if letter not in " -_").casefold()
+    return _DEVICES.get(plain, name)
 
 
 def refuse_repeated_keys(body: bytes) -> None:

@@ -47,6 +47,8 @@ UNSEEN = {
     "media_country_publishes_total": "the stream's countries are shown",
     "media_stream_component_delivered_bytes_total": "only with stream_components",
     "media_stream_restream_seconds_total": "only with stream_components",
+    "media_creator_views_total": "the same views are shown by playback id",
+    "media_creator_viewing_seconds_total": "the same time is shown by playback id",
     "media_browser_views_total": "only with browsers",
     "media_browser_viewing_seconds_total": "only with browsers",
 }
@@ -199,6 +201,22 @@ def test_every_metric_can_be_seen_or_there_is_a_reason():
         for part in ("", "_bucket", "_sum", "_count")
     }
     assert {*BY_NAME, *OWN} - seen == set(UNSEEN)
+
+
+def test_maps_find_their_places_by_the_codes_in_the_label_country():
+    maps = [one for one in panels(DASHBOARDS["overview"]) if one["type"] == "geomap"]
+    assert len(maps) == 2
+    for panel in maps:
+        (target,) = panel["targets"]
+        assert "sum by (country) (" in target["expr"]
+        assert target["format"] == "table"
+        (layer,) = panel["options"]["layers"]
+        assert layer["location"] == {
+            "mode": "lookup",
+            "lookup": "country",
+            "gazetteer": "public/gazetteer/countries.json",
+        }
+        assert layer["config"]["style"]["size"]["field"] == "Value"
 
 
 def test_no_recording_rule_is_needed():

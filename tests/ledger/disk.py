@@ -37,6 +37,9 @@ class Failing:
             copy_ledger(self.path, self.copy_to)
         return True
 
+    def create_function(self, *arguments, **named):
+        self._connection.create_function(*arguments, **named)
+
     def execute(self, statement, parameters=()):
         if self._fails():
             raise sqlite3.OperationalError("disk I/O error")

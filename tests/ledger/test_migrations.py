@@ -113,6 +113,118 @@ def test_what_an_older_version_counted_is_not_counted_again(connection, monkeypa
     assert connection.execute("SELECT id FROM feed WHERE listed").fetchall() == [(4,)]
 
 
+@pytest.fixture
+def of_version_3(connection, monkeypatch):
+    """A ledger of version 3 of a Livepeer account; its feeds are viewership, 1, and creators, 2."""
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS[:3])
+    migrate(connection)
+    monkeypatch.undo()
+    connection.execute("INSERT INTO account (id, provider, name) VALUES (1, 'livepeer', 'a')")
+    connection.executemany(
+        "INSERT INTO feed (id, account, name) VALUES (?, 1, ?)",
+        [(1, "viewership"), (2, "creators")],
+    )
+    return connection
+
+
+def add_series(connection, feed, measure, *rows):
+    """Series with (id, labels, truth, exposed, created, held, held_until, folded)."""
+    connection.executemany(
+        "INSERT INTO series (feed, measure, id, labels, truth, exposed, created, held, held_until,"
+        f" folded) VALUES ({feed}, '{measure}', ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows,
+    )
+
+
+def test_a_countrys_names_become_one_series_with_all_that_they_had(of_version_3):
+    """Not an amount is lost, counted twice, or taken for a revision."""
+    add_series(
+        of_version_3,
+        1,
+        "media_country_views_total",
+        (1, '["all","Türkiye"]', 30, 32, 200, None, None, 0),
+        (2, '["all","Germany"]', 7, 7, 100, 5, 900, 0),
+        (3, '["all","Turkey"]', 5, 5, 100, 0, 900, 0),
+        (4, '["all","Atlantis"]', 1, 1, 100, None, None, 0),
+        (5, '["all","US"]', 2, 2, 100, None, None, 0),
+    )
+    add_series(
+        of_version_3,
+        1,
+        "media_stream_views_total",
+        (6, '["all","Germany"]', 9, 9, 100, None, None, 0),
+    )
+    of_version_3.executemany(
+        "INSERT INTO bucket (feed, start, width, series, amount) VALUES (1, ?, 3600, ?, ?)",
+        [
+            (0, 1, 10),
+            (0, 3, 5),
+            (0, 2, 7),
+            (3600, 1, 20),
+            (7200, 3, 4),
+            (0, 4, 1),
+            (0, 5, 2),
+            (0, 6, 9),
+        ],
+    )
+    # The first hour of Turkey was 3 when it was settled; the third was not there.
+    of_version_3.executemany(
+        "INSERT INTO revision (feed, start, width, series, before, reported)"
+        " VALUES (1, ?, 3600, ?, ?, ?)",
+        [(0, 3, 3, 1), (7200, 3, None, 0), (0, 2, 6, 1)],
+    )
+    of_version_3.execute("UPDATE feed SET settled_until = 14400 WHERE id = 1")
+    migrate(of_version_3)
+    assert set(
+        of_version_3.execute(
+            "SELECT id, labels, truth, exposed, created, held, held_until FROM series"
+        )
+    ) == {
+        (1, '["all","TR"]', 35, 37, 100, None, None),
+        (2, '["all","DE"]', 7, 7, 100, 5, 900),
+        (4, '["all","Atlantis"]', 1, 1, 100, None, None),
+        (5, '["all","US"]', 2, 2, 100, None, None),
+        (6, '["all","Germany"]', 9, 9, 100, None, None),
+    }
+    assert set(of_version_3.execute("SELECT start, series, amount FROM bucket")) == {
+        (0, 1, 15),
+        (3600, 1, 20),
+        (7200, 1, 4),
+        (0, 2, 7),
+        (0, 4, 1),
+        (0, 5, 2),
+        (0, 6, 9),
+    }
+    assert set(of_version_3.execute("SELECT start, series, before, reported FROM revision")) == {
+        (0, 1, 13, 1),
+        (7200, 1, None, 0),
+        (0, 2, 6, 1),
+    }
+    assert of_version_3.execute("SELECT settled_until FROM feed").fetchall() == [(14400,), (None,)]
+
+
+def test_what_creators_had_counted_is_shown_under_metrics_of_its_own(of_version_3):
+    """Ids beyond the limit come into view; the sum of the others stays with those that remain."""
+    for feed, measure, identity, labels, folded in (
+        (1, "media_stream_views_total", 1, '["all","playback"]', 0),
+        (1, "media_stream_views_total", 2, '["all","beyond"]', 1),
+        (2, "media_stream_views_total", 3, '["all","asset"]', 0),
+        (2, "media_stream_viewing_seconds_total", 4, '["all","asset"]', 1),
+        (2, "media_stream_views_total", 5, '["all","__other__"]', 0),
+    ):
+        add_series(of_version_3, feed, measure, (identity, labels, 6, 4, 100, None, None, folded))
+    migrate(of_version_3)
+    assert of_version_3.execute(
+        "SELECT id, measure, exposed, folded FROM series ORDER BY id"
+    ).fetchall() == [
+        (1, "media_stream_views_total", 4, 0),
+        (2, "media_stream_views_total", 4, 1),
+        (3, "media_creator_views_total", 6, 0),
+        (4, "media_creator_viewing_seconds_total", 6, 0),
+        (5, "media_stream_views_total", 4, 0),
+    ]
+
+
 def test_a_newer_version_is_refused(connection):
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")

@@ -101,14 +101,33 @@ def test_labels_name_what_the_vendor_leaves_out(value, label):
     [
         ("us", "US"),
         ("DE", "DE"),
-        (" France ", "France"),
+        (" France ", "FR"),
+        ("Atlantis", "Atlantis"),
         ("ÖÄ", "ÖÄ"),
         ("1A", "1A"),
         ("", "unknown"),
     ],
 )
-def test_two_letters_are_a_country_code_and_anything_else_a_name(value, country):
+def test_a_country_is_a_code_and_one_that_nobody_knows_the_vendors_name(value, country):
     assert values.country(value) == country
+
+
+@pytest.mark.parametrize(
+    ("value", "device"),
+    [
+        ("desktop", "Desktop"),
+        ("MOBILE", "Mobile"),
+        ("smart_tv", "Smart TV"),
+        ("SmartTV", "Smart TV"),
+        ("smart-tv", "Smart TV"),
+        ("iPhone", "iPhone"),
+        ("Pixel 8", "Pixel 8"),
+        (None, "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_sorts_of_device_have_one_spelling_and_models_are_as_they_are(value, device):
+    assert values.device(value) == device
 
 
 @pytest.mark.parametrize("text", ["-1", "9007199254740993", "true", '"1"', "1.5"])

@@ -237,9 +237,10 @@ class TestRealtime:
         [
             (1, measures.STREAM_VIEWERS, "playbackId", "abcd1234", "abcd1234"),
             (1, measures.STREAM_VIEWERS, "playbackId", None, "unknown"),
-            (2, measures.COUNTRY_VIEWERS, "country", "United States", "United States"),
+            (2, measures.COUNTRY_VIEWERS, "country", "United States", "US"),
             (2, measures.COUNTRY_VIEWERS, "country", None, "unknown"),
             (3, measures.DEVICE_VIEWERS, "device", "iPhone", "iPhone"),
+            (3, measures.DEVICE_VIEWERS, "device", "smarttv", "Smart TV"),
             (3, measures.DEVICE_VIEWERS, "device", "", "unknown"),
         ],
     )
@@ -389,7 +390,7 @@ class TestViewership:
         ("index", "key", "value", "label", "found"),
         [
             (1, "playbackId", "p1", "p1", BY_STREAM),
-            (2, "country", "United States", "United States", BY_COUNTRY),
+            (2, "country", "United States", "US", BY_COUNTRY),
             (2, "country", "us", "US", BY_COUNTRY),
             (2, "country", None, "unknown", BY_COUNTRY),
             (3, "browser", "Safari", "Safari", BY_BROWSER),
@@ -415,7 +416,7 @@ class TestViewership:
         ("index", "key", "values"),
         [
             (1, "playbackId", (None, "")),
-            (2, "country", ("United States", "United States ")),
+            (2, "country", ("United States", "USA")),
             (3, "browser", ("Safari", "Safari")),
         ],
     )
@@ -694,8 +695,8 @@ class TestCreators:
         row = {"timestamp": START * 1000, "viewCount": 5, "playtimeMins": 0.5}
         answer = read(CREATORS, [row], index)
         assert list(answer.usage) == [
-            Usage(measures.STREAM_VIEWS, ("all", stream), START, HOUR, 5),
-            Usage(measures.STREAM_VIEWING_SECONDS, ("all", stream), START, HOUR, 30_000),
+            Usage(measures.CREATOR_VIEWS, ("all", stream), START, HOUR, 5),
+            Usage(measures.CREATOR_VIEWING_SECONDS, ("all", stream), START, HOUR, 30_000),
         ]
 
     def test_the_halves_keep_the_subject(self):
@@ -720,7 +721,7 @@ class TestCreators:
 
     def test_hours_that_were_not_asked_for_are_ignored(self):
         rows = [{"timestamp": (START + hour * HOUR) * 1000, "viewCount": 1} for hour in (-1, 0, 4)]
-        assert amounts(read(CREATORS, rows)) == {("media_stream_views_total", 0): 1}
+        assert amounts(read(CREATORS, rows)) == {("media_creator_views_total", 0): 1}
 
 
 class TestPublicTotals:

@@ -109,7 +109,7 @@ def test_amounts_of_usage_may_be_null_or_left_out() -> None:
 @pytest.mark.parametrize(
     ("feed", "index", "key", "label", "shown"),
     [
-        (VIEWERSHIP, 2, "country", "United States", "United States"),
+        (VIEWERSHIP, 2, "country", "United States", "US"),
         (VIEWERSHIP, 2, "country", "us", "US"),
         (VIEWERSHIP, 2, "country", None, "unknown"),
         (WITH_BROWSERS, 3, "browser", "Firefox", "Firefox"),

@@ -734,7 +734,7 @@ def test_viewers_of_the_account_are_broken_down():
         "viewers": 9,
         "countries": [{"code": "us", "viewers": 4}, {"code": None, "viewers": 1}, {"viewers": 2}],
         "renditions": [{"name": 720, "viewers": 5}, {"name": "720", "viewers": 1}],
-        "devices": [{"name": "Desktop", "viewers": 7}, {"name": None, "viewers": 1}],
+        "devices": [{"name": "desktop", "viewers": 7}, {"name": None, "viewers": 1}],
     }
     found = answer("viewers", "/account", {"account": account})
     assert told(found) == {

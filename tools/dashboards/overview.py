@@ -20,6 +20,7 @@ from tools.dashboards.panels import (
     grid,
     lines,
     number,
+    places,
     ranking,
 )
 from tools.dashboards.queries import (
@@ -303,7 +304,7 @@ def _viewers() -> tuple[Line, ...]:
     watched = ranking(
         Words(
             "Watched by country",
-            "The ten countries where most was watched in the chosen range (Millicast).",
+            "The ten countries where most was watched in the chosen range (Millicast, Livepeer).",
             "No feed tells countries",
         ),
         top(10, grown(m.COUNTRY_VIEWING_SECONDS, RANGE, ("country",))),
@@ -320,15 +321,37 @@ def _viewers() -> tuple[Line, ...]:
             (
                 "country",
                 m.COUNTRY_VIEWERS,
-                "Viewers now in the ten countries with most; vendors write countries their own way.",
+                "Viewers now in the ten countries with most.",
             ),
             ("device", m.DEVICE_VIEWERS, "Viewers now on the ten most used sorts of device."),
             ("rendition", m.RENDITION_VIEWERS, "Viewers now of the ten most watched renditions."),
         )
     )
+    maps = (
+        places(
+            Words(
+                "Where it was watched",
+                "Time watched in each country in the chosen range (Millicast, Livepeer). What has"
+                " no country, or one that the map does not know, is left out.",
+                "No feed tells countries",
+            ),
+            grown(m.COUNTRY_VIEWING_SECONDS, RANGE, ("country",)),
+            SECONDS,
+        ),
+        places(
+            Words(
+                "Where viewers are",
+                "Viewers now in each country. What has no country, or one that the map does not"
+                " know, is left out.",
+                "No feed tells countries",
+            ),
+            now(m.COUNTRY_VIEWERS, ("country",)),
+        ),
+    )
     return (
         Line(9, ((12, over_time), (12, streams))),
         Line(9, ((6, watched), (6, countries), (6, devices), (6, renditions))),
+        Line(11, [(12, panel) for panel in maps]),
     )
 
 

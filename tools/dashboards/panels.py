@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from grafana_foundation_sdk.builders import (
     bargauge,
+    geomap,
     heatmap,
     stat,
     statetimeline,
@@ -20,6 +21,8 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.builders.common import (
+    FrameGeometrySource,
+    MapLayerOptions,
     ReduceDataOptions,
     StackingConfig,
     TableSortByFieldState,
@@ -67,6 +70,7 @@ Panel: TypeAlias = (
     | bargauge.Panel
     | statetimeline.Panel
     | heatmap.Panel
+    | geomap.Panel
 )
 P = TypeVar(
     "P",
@@ -76,6 +80,7 @@ P = TypeVar(
     bargauge.Panel,
     statetimeline.Panel,
     heatmap.Panel,
+    geomap.Panel,
 )
 Steps: TypeAlias = Mapping[float, str]
 """From which value on which colour; green below the first."""
@@ -172,6 +177,34 @@ def ranking(words: Words, expression: str, legend: str, unit: str = COUNT) -> ba
     panel.display_mode(common.BarGaugeDisplayMode.BASIC)
     panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color("blue"))
     return panel
+
+
+def places(words: Words, expression: str, unit: str = COUNT) -> geomap.Panel:
+    """A map with a circle on each country, as they are now; by the label `country`, codes of ISO.
+
+    What has no place on it, such as `unknown`, is left out.
+    """
+    panel = _described(geomap.Panel(), words, unit).min(0)
+    panel.with_target(_instant(expression, "A").format(PromQueryFormat.TABLE))
+    panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color("blue"))
+    place = FrameGeometrySource().mode(common.FrameGeometrySourceMode.LOOKUP)
+    place.lookup("country").gazetteer("public/gazetteer/countries.json")
+    circles = MapLayerOptions().type("markers").name("Countries").location(place).tooltip(True)
+    circles.config(
+        {
+            "showLegend": False,
+            "style": {
+                "size": {"field": "Value", "fixed": 5, "min": 4, "max": 30},
+                "color": {"fixed": "blue"},
+                "opacity": 0.5,
+                "symbol": {"mode": "fixed", "fixed": "img/icons/marker/circle.svg"},
+            },
+        }
+    )
+    panel.basemap(MapLayerOptions().type("default").name("Map"))
+    panel.view(geomap.MapViewConfig().id("zero").lat(20).lon(0).zoom(1))
+    panel.controls(geomap.ControlsOptions().show_zoom(True).mouse_wheel_zoom(False))
+    return panel.layers([circles])
 
 
 def states(

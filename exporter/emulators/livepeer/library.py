@@ -75,7 +75,7 @@ AUDIENCES = (
             "browser": "Safari",
             "browserEngine": "WebKit",
             "continent": "North America",
-            "country": "United States",
+            "country": "United States of America",
             "subdivision": "New York",
             "timezone": "America/New_York",
             "geohash": "dr5",

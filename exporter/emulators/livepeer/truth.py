@@ -10,6 +10,12 @@ from exporter.emulators.vendor import Amounts, Labels
 from exporter.emulators.world import HOUR
 
 ALL = ("kind", "all")
+CODES = {
+    "United States": "US",
+    "United States of America": "US",
+    "Germany": "DE",
+    "Côte d'Ivoire": "CI",
+}
 
 
 @dataclass(slots=True)
@@ -62,7 +68,7 @@ def of_media(
         if media.stream.archived:
             continue  # only what exists can be asked for by its own id
         held = by_playback_id[(ALL, ("stream", media.playback_id))]
-        found |= counters("media_stream_", {(ALL, ("stream", media.stream.id)): held})
+        found |= counters("media_creator_", {(ALL, ("stream", media.stream.id)): held})
         legacy = library.legacy_views(media) if all_time(media) else 0
         lifetime = Viewing(held.views + legacy, held.viewing)
         found |= counters("media_lifetime_", {(("stream", media.playback_id),): lifetime})
@@ -89,9 +95,11 @@ def counters(prefix: str, watched: Mapping[Labels, Viewing]) -> Amounts:
 
 
 def shown_country(told: str | None) -> str:
-    """A country's label: a code in capitals, else the vendor's name, `unknown` for none."""
+    """A country's label: its code, else the name as it is told; `unknown` for none."""
     if not told:
         return "unknown"
+    if told in CODES:
+        return CODES[told]
     return told.upper() if len(told) == 2 and told.isascii() and told.isalpha() else told
 
 
@@ -134,6 +142,7 @@ def by_field(library: Library, cells: list[Cell], field: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for cell in cells:
         if count := library.sessions(cell):
-            name = cell.value(field) or "unknown"
+            told = cell.value(field)
+            name = shown_country(told) if field == "country" else told or "unknown"
             counts[name] = counts.get(name, 0) + count
     return counts

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import suppress
 
 from exporter.model.errors import LedgerError
+from exporter.model.values import country
 
 APPLICATION_ID = 0x6D756578
 """'muex': tells a ledger from any other SQLite file."""
@@ -172,6 +173,67 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (feed, measure, identity)
         ) WITHOUT ROWID""",
     ),
+    (
+        # Countries are codes from now on. The vendor repeats the hours of the last days: under
+        # another label than before they would count once more. Names of one country become one
+        # series, which has all that each of them had.
+        """CREATE TEMP TABLE renamed AS
+        SELECT id, first_value(id) OVER (PARTITION BY feed, measure, code ORDER BY id) AS kept,
+            json_set(labels, '$[#-1]', code) AS labels
+        FROM (SELECT id, feed, measure, labels, country(json_extract(labels, '$[#-1]')) AS code
+            FROM series WHERE measure LIKE 'media_country_%')""",
+        "CREATE INDEX temp.renamed_kept ON renamed (kept)",
+        "CREATE UNIQUE INDEX temp.renamed_id ON renamed (id)",
+        # No amount is revised by that: without a `settled_until` the triggers do nothing.
+        "CREATE TEMP TABLE settled AS SELECT id, settled_until FROM feed",
+        "UPDATE feed SET settled_until = NULL",
+        # What a name had been settled at, and what the country's other names have.
+        """CREATE TEMP TABLE revised AS
+        SELECT revision.feed, revision.start, revision.width, renamed.kept AS series,
+            (SELECT sum(CASE WHEN own.series IS NULL THEN bucket.amount ELSE own.before END)
+                FROM renamed AS name
+                LEFT JOIN revision AS own ON own.feed = revision.feed
+                    AND own.start = revision.start AND own.width = revision.width
+                    AND own.series = name.id
+                LEFT JOIN bucket ON bucket.feed = revision.feed
+                    AND bucket.start = revision.start AND bucket.width = revision.width
+                    AND bucket.series = name.id
+                WHERE name.kept = renamed.kept) AS before,
+            min(revision.reported) AS reported
+        FROM revision JOIN renamed ON renamed.id = revision.series
+        GROUP BY revision.feed, revision.start, revision.width, renamed.kept""",
+        "DELETE FROM revision WHERE series IN (SELECT id FROM renamed)",
+        "INSERT INTO revision (feed, start, width, series, before, reported)"
+        " SELECT feed, start, width, series, before, reported FROM revised",
+        """INSERT INTO bucket (feed, start, width, series, amount)
+        SELECT feed, start, width, kept, sum(amount) FROM bucket
+        JOIN renamed ON renamed.id = bucket.series WHERE renamed.id <> kept
+        GROUP BY feed, start, width, kept
+        ON CONFLICT DO UPDATE SET amount = amount + excluded.amount""",
+        "DELETE FROM bucket WHERE series IN (SELECT id FROM renamed WHERE id <> kept)",
+        "UPDATE feed SET settled_until ="
+        " (SELECT settled_until FROM settled WHERE settled.id = feed.id)",
+        """UPDATE series SET (truth, exposed, created, held, held_until) =
+            (SELECT sum(truth), sum(exposed), min(created), NULL, NULL FROM series AS name
+            JOIN renamed ON renamed.id = name.id WHERE renamed.kept = series.id)
+        WHERE id IN (SELECT kept FROM renamed WHERE id <> kept)""",
+        "UPDATE series SET labels = (SELECT labels FROM renamed WHERE renamed.id = series.id)"
+        " WHERE id IN (SELECT kept FROM renamed)",
+        "DELETE FROM series WHERE id IN (SELECT id FROM renamed WHERE id <> kept)",
+        "DROP TABLE renamed",
+        "DROP TABLE settled",
+        "DROP TABLE revised",
+    ),
+    (
+        # What assets and live streams had by their own ids has metrics of its own from now on.
+        # Those beyond the limit come out of the sum of the others, which keeps what it shows.
+        """UPDATE series SET folded = 0, exposed = max(exposed, truth),
+            measure = replace(measure, 'media_stream_', 'media_creator_')
+        WHERE measure IN ('media_stream_views_total', 'media_stream_viewing_seconds_total')
+        AND json_extract(labels, '$[#-1]') <> '__other__'
+        AND feed IN (SELECT feed.id FROM feed JOIN account ON account.id = feed.account
+            WHERE account.provider = 'livepeer' AND feed.name = 'creators')""",
+    ),
 )
 """`MIGRATIONS[n]` leads from version n to version n + 1."""
 
@@ -196,6 +258,7 @@ def check_identity(connection: sqlite3.Connection) -> int:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to the newest version, each step in one transaction with its number."""
+    connection.create_function("country", 1, country, deterministic=True)
     for number in range(check_identity(connection), len(MIGRATIONS)):
         connection.execute("BEGIN IMMEDIATE")
         try:

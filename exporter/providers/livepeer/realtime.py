@@ -50,7 +50,7 @@ _BREAKDOWNS: Final = {
             key="device",
             measure=measures.DEVICE_VIEWERS,
             subject=lambda row: row.device,
-            label=values.label,
+            label=values.device,
         ),
     )
 }

@@ -203,7 +203,7 @@ class Creators(LivepeerFeed):
     """Views of the assets and live streams in the account's options."""
 
     name = "creators"
-    measures = (measures.STREAM_VIEWS, measures.STREAM_VIEWING_SECONDS)
+    measures = (measures.CREATOR_VIEWS, measures.CREATOR_VIEWING_SECONDS)
 
     @property
     def subjects(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from exporter.model import Answer, Ask, Level, Measure, Request, Resolution, measures
 from exporter.model.errors import NotFoundError, PollError, SchemaError
-from exporter.model.values import country, label, whole
+from exporter.model.values import country, device, label, whole
 from exporter.providers.wowza.wire import Audience, Audiences, Share, TopStreams, documented
 
 _AUDIENCES = msgspec.json.Decoder(Audiences)
@@ -20,6 +20,9 @@ _TOP_STREAMS = msgspec.json.Decoder(TopStreams)
 
 KINDS: Final = {"vod_streams": "vod", "live_streams": "live", "stream_targets": "live"}
 """The kind of stream for each resource in a path."""
+
+_SPELLINGS: Final = {"country": country, "device": device}
+"""How a label's values are read, where not as they are."""
 
 
 def _count(of: Audience | Share, path: str) -> int | None:
@@ -55,8 +58,8 @@ def _breakdown(
 def _label(share: Share, measure: Measure) -> str:
     if share.code:
         return country(share.code)
-    name = label(None if share.name is UNSET else share.name)
-    return country(name) if measure.labels[-1] == "country" else name
+    name = None if share.name is UNSET else share.name
+    return _SPELLINGS.get(measure.labels[-1], label)(None if name is None else str(name))
 
 
 def _audience(body: bytes) -> Audience | None:
