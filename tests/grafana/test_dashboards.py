@@ -51,6 +51,17 @@ UNSEEN = {
     "media_creator_viewing_seconds_total": "the same time is shown by playback id",
     "media_browser_views_total": "only with browsers",
     "media_browser_viewing_seconds_total": "only with browsers",
+    "media_month_to_date_cost": "only with billing",
+    "media_previous_month_cost": "only with billing",
+    "media_month_forecast_cost": "only with billing",
+    "media_month_to_date_charged_units": "only with billing",
+    "media_included_units": "only with billing",
+    "media_included_used_ratio": "only with billing",
+    "media_month_forecast_included_used_ratio": "only with billing",
+    "media_price": "only with billing",
+    "media_budget": "only with billing",
+    "media_commitment": "only with billing",
+    "media_contract_end_timestamp_seconds": "only with billing",
 }
 
 each_dashboard = pytest.mark.parametrize("name", DASHBOARDS)
