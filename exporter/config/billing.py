@@ -99,6 +99,18 @@ def _in_order(reader: FileReader, account: str, terms: Iterable[_Terms]) -> tupl
     return tuple(contracts)
 
 
+def _mappings(
+    reader: FileReader, node: yaml.Node, where: str, what: str
+) -> list[tuple[str, yaml.Node, Mapping[str, Entry]]]:
+    """The mappings of a list of at least one, each with its full name and its node."""
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        reader.faults.add(node, where, f"expected a list of at least one {what}")
+        return []
+    named = ((f"{where}[{number}]", item) for number, item in enumerate(node.value))
+    read = [(here, item, reader.entries(item, here)) for here, item in named]
+    return [(here, item, found) for here, item, found in read if found is not None]
+
+
 def _charges(
     reader: FileReader, entries: Mapping[str, Entry], node: yaml.Node, where: str
 ) -> tuple[Charge, ...]:
@@ -106,17 +118,10 @@ def _charges(
     if "charges" not in entries:
         reader.faults.add(node, where, "missing")
         return ()
-    value = entries["charges"].value
-    if not isinstance(value, yaml.SequenceNode) or not value.value:
-        reader.faults.add(value, where, "expected a list of at least one charge")
-        return ()
+    found_charges = _mappings(reader, entries["charges"].value, where, "charge")
     charges: list[Charge] = []
     lines: dict[str, int] = {}
-    for number, item in enumerate(value.value):
-        here = f"{where}[{number}]"
-        found = reader.entries(item, here)
-        if found is None:
-            continue
+    for here, item, found in found_charges:
         reader.unknown(found, [one.key for one in fields.CHARGE], here)
         name = reader.field(fields.CHARGE_NAME, found, here, item)
         if name is not MISSING:
@@ -184,20 +189,13 @@ def _tiers(reader: FileReader, entries: Mapping[str, Entry], where: str) -> tupl
     if "tiers" not in entries:
         return ()
     where = f"{where}.tiers"
-    value = entries["tiers"].value
-    if not isinstance(value, yaml.SequenceNode) or not value.value:
-        reader.faults.add(value, where, "expected a list of at least one tier")
-        return ()
+    found_tiers = _mappings(reader, entries["tiers"].value, where, "tier")
     tiers: list[Tier] = []
     reached = Decimal(0)
-    for number, item in enumerate(value.value):
-        here = f"{where}[{number}]"
-        found = reader.entries(item, here)
-        if found is None:
-            continue
+    for number, (here, item, found) in enumerate(found_tiers):
         reader.unknown(found, [one.key for one in fields.TIER], here)
         to, price = (reader.field(one, found, here, item) for one in fields.TIER)
-        final = number == len(value.value) - 1
+        final = number == len(found_tiers) - 1
         if final and "to" in found:
             reader.faults.add(found["to"].key, f"{here}.to", "the last tier has no end")
         elif not final and "to" not in found:
