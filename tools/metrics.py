@@ -132,6 +132,11 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
     ("media_budget", "Not a limit: nothing is refused beyond it."),
     ("media_commitment", "Not a cost: the least that is billed a month."),
     ("media_contract_end_timestamp_seconds", "Not an age: an instant. Subtract `time()` from it."),
+    (
+        "media_month_to_date_complete",
+        "Not final: the vendor may still add to, or revise, what is there.",
+    ),
+    ("media_previous_month_", "Not what the invoice says: what the ledger holds of that month."),
     ("media_month_to_date_", "Not what the invoice says: what the ledger holds of the month."),
     ("media_received_bytes_total", "Not the sum of streams: the account's own total."),
     (

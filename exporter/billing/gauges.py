@@ -105,7 +105,7 @@ class Billing:
     def _forecast(self, known: Mapping[Metered, Days], month: int, now: int) -> Lines:
         """The lines of the whole month at the present pace."""
         ahead = {
-            metered: continued(days, began=self._began([metered]), now=now)
+            metered: continued(days, began=self._whole_from([metered], now + 1), now=now)
             for metered, days in known.items()
         }
         end = Step.MONTH.after(month)
@@ -116,7 +116,11 @@ class Billing:
         end = Step.MONTH.after(month)
         lines = bill(self.contracts, _of(known), month, until=end)
         metered = [one.charge.metered for one in lines.values() if one.charge.metered is not None]
-        if not lines or any(one not in known for one in metered) or self._began(metered) > month:
+        if (
+            not lines
+            or any(one not in known for one in metered)
+            or self._whole_from(metered, end) > month
+        ):
             return []
         levels = [
             Level(PREVIOUS_MONTH_COST, (name, currency), float(line.cost))
@@ -145,14 +149,13 @@ class Billing:
             levels.append(Level(CONTRACT_END, (), min(later)))
         return levels
 
-    def _began(self, metered: Iterable[Metered]) -> int:
-        """From when on the ledger has all buckets of the feeds that these are counted by."""
+    def _whole_from(self, metered: Iterable[Metered], until: int) -> int:
+        """From when on the ledger has all buckets, of those before `until`, that these count."""
         feeds: set[int] = set()
         with self.ledger.read() as reader:
             for one in metered:
                 feeds |= _series(reader, self.book, one).keys()
-        states = [state for state in self.book.feeds.values() if state.id in feeds]
-        return max((max(one.began or 0, one.compacted_until) for one in states), default=0)
+        return self.book.whole_from(feeds, until)
 
 
 def usage(reader: Reader, book: Book, metered: Metered, window: Window) -> Days | None:

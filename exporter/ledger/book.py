@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -111,6 +111,14 @@ class FeedState:
     streams_began: Mapping[str, int] = field(default_factory=dict)
     reappeared_until: float = 0.0
 
+    def whole_from(self, until: int) -> int:
+        """The instant from which on all buckets that begin before `until` have been asked for.
+
+        It is `until` or later when a gap is left there, or when counting begins only then.
+        """
+        gaps = (gap.end for gap in self.gaps if gap.start < until)
+        return max(self.began or 0, self.compacted_until, *gaps)
+
 
 @dataclass(slots=True)
 class Combinations:
@@ -175,6 +183,11 @@ class Book:
     def combinations_of(self, measure: Measure) -> Combinations:
         """Those of the measures that have the same labels as this one."""
         return self.combinations.setdefault(measure.labels, Combinations())
+
+    def whole_from(self, feeds: Collection[int], until: int) -> int:
+        """`FeedState.whole_from` of all these feeds (ids) together; 0 without any."""
+        states = (state for state in self.feeds.values() if state.id in feeds)
+        return max((state.whole_from(until) for state in states), default=0)
 
     def shown(self, measure: Measure) -> Iterator[Series]:
         """The series of `measure` that have a line of their own."""

@@ -425,7 +425,34 @@ MONTH_TO_DATE_SINCE = Measure(
     "gauge",
     (),
     "From when on the month to date is complete: the month's beginning, or later when the ledger"
-    " begins later or has compacted earlier buckets.",
+    " begins later, has compacted earlier buckets, or has a gap that is still to be filled.",
+)
+MONTH_TO_DATE_COMPLETE = Measure(
+    "media_month_to_date_complete",
+    "gauge",
+    (),
+    "Whether the ledger has the current month from its beginning on, without a gap: 1, else 0.",
+)
+
+_BEFORE = (
+    " in the month before (UTC), from the ledger's buckets by their own time; what the vendor adds"
+    " or revises later is taken into it. There only when the ledger has the whole month."
+)
+
+PREVIOUS_MONTH_BYTES = Measure(
+    "media_previous_month_bytes",
+    "gauge",
+    ("direction",),
+    "Bytes of the account, the sum over the kinds that are polled," + _BEFORE,
+)
+PREVIOUS_MONTH_VIEWING_SECONDS = Measure(
+    "media_previous_month_viewing_seconds",
+    "gauge",
+    (),
+    "Seconds watched, the sum over the kinds that are polled," + _BEFORE,
+)
+PREVIOUS_MONTH_JOBS = Measure(
+    "media_previous_month_jobs", "gauge", (), "Jobs as the vendor counts them," + _BEFORE
 )
 
 # Money and quotas, for accounts with `billing`.

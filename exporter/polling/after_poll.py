@@ -22,7 +22,7 @@ from exporter.polling.account_log import AccountLog
 from exporter.polling.cost import Cost, CostEstimate
 from exporter.polling.feed_poller import FeedPoller
 from exporter.polling.gaps import GapFiller
-from exporter.polling.month_to_date import MonthToDate
+from exporter.polling.months import Months
 from exporter.polling.reconciliation import Reconciler
 from exporter.polling.recorder import Recorder
 from exporter.polling.shared import Shared
@@ -121,7 +121,7 @@ class AfterPoll:
         }
         revised = ledger.settle(book, settling)
         now = int(self._shared.clock())
-        levels = MonthToDate(ledger, book).levels(now)
+        levels = Months(ledger, book).levels(now)
         return revised, [*levels, *Billing(ledger, book, self._contracts).levels(now)]
 
     def _report(self, revised: Revised) -> None:

@@ -10,14 +10,18 @@ from exporter.model.measures import (
     DELIVERED_BYTES,
     JOBS,
     MONTH_TO_DATE_BYTES,
+    MONTH_TO_DATE_COMPLETE,
     MONTH_TO_DATE_JOBS,
     MONTH_TO_DATE_SINCE,
     MONTH_TO_DATE_VIEWING_SECONDS,
+    PREVIOUS_MONTH_BYTES,
+    PREVIOUS_MONTH_JOBS,
+    PREVIOUS_MONTH_VIEWING_SECONDS,
     RECEIVED_BYTES,
     STREAM_DELIVERED_BYTES,
     VIEWING_SECONDS,
 )
-from exporter.polling.month_to_date import MonthToDate
+from exporter.polling.months import Months
 from tests.history.ledgers import BEGAN, Notebook, hour
 
 APRIL = calendar.timegm((2026, 4, 1, 0, 0, 0))
@@ -31,7 +35,7 @@ def notebook(tmp_path):
 
 
 def levels(notebook):
-    found = MonthToDate(notebook.ledger, notebook.book).levels(notebook.now)
+    found = Months(notebook.ledger, notebook.book).levels(notebook.now)
     return {(level.measure, level.labels): level.value for level in found}
 
 
@@ -55,6 +59,7 @@ def test_kinds_add_up_and_parts_of_them_do_not(notebook):
         (MONTH_TO_DATE_VIEWING_SECONDS, ()): 1.5,
         (MONTH_TO_DATE_JOBS, ()): 7,
         (MONTH_TO_DATE_SINCE, ()): APRIL,
+        (MONTH_TO_DATE_COMPLETE, ()): 1,
     }
 
 
@@ -71,9 +76,55 @@ def test_it_says_from_when_on_it_is_complete(notebook):
     """A ledger that begins, or remembers, less than the month does not pretend to."""
     notebook.poll([(DELIVERED_BYTES, ("live",), 1, 5)], at=2)
     assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == BEGAN
+    assert levels(notebook)[MONTH_TO_DATE_COMPLETE, ()] == 0
     notebook.poll([(DELIVERED_BYTES, ("live",), 24 * 5, 5)], at=24 * 6)
     notebook.ledger.compact(notebook.book, "account", APRIL + 3 * DAY)
     assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == APRIL + 3 * DAY
+    assert levels(notebook)[MONTH_TO_DATE_COMPLETE, ()] == 0
+
+
+def test_a_gap_is_missing_until_it_is_filled(notebook):
+    """After an outage the current data comes first."""
+    notebook.poll([(DELIVERED_BYTES, ("live",), 24, 5)], at=25)
+    gap = Window(hour(26), hour(72))
+    notebook.poll([(DELIVERED_BYTES, ("live",), 80, 5)], at=81, gap=gap)
+    assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == hour(72)
+    assert levels(notebook)[MONTH_TO_DATE_COMPLETE, ()] == 0
+    notebook.poll(at=82, filled=gap)
+    assert levels(notebook)[MONTH_TO_DATE_SINCE, ()] == APRIL
+    assert levels(notebook)[MONTH_TO_DATE_COMPLETE, ()] == 1
+
+
+def test_the_month_before_is_shown_when_the_ledger_has_all_of_it(notebook):
+    """Late data goes into it; a gap, or a ledger that was begun in it, leaves it out."""
+    april = 24
+    may = april + 24 * 30
+    rows = [
+        (DELIVERED_BYTES, ("live",), may - 1, 5),
+        (DELIVERED_BYTES, ("vod",), april, 6),
+        (VIEWING_SECONDS, ("all",), april, 1500),
+    ]
+    notebook.poll([*rows, (RECEIVED_BYTES, ("live",), 23, 9)], at=24)
+    before = {PREVIOUS_MONTH_BYTES, PREVIOUS_MONTH_VIEWING_SECONDS, PREVIOUS_MONTH_JOBS}
+    assert before.isdisjoint(measure for measure, _ in levels(notebook)), (
+        "March began on its last day"
+    )
+    notebook.poll([(DELIVERED_BYTES, ("live",), may, 100)], at=may + 1)
+    notebook.poll([(JOBS, ("/a",), may - 24, 3)], at=may + 1, width=DAY)
+    shown = {key: value for key, value in levels(notebook).items() if key[0] in before}
+    assert shown == {
+        (PREVIOUS_MONTH_BYTES, ("delivered",)): 11,
+        (PREVIOUS_MONTH_BYTES, ("received",)): 0,
+        (PREVIOUS_MONTH_VIEWING_SECONDS, ()): 1.5,
+        (PREVIOUS_MONTH_JOBS, ()): 3,
+    }
+    notebook.poll([(DELIVERED_BYTES, ("live",), may - 1, 8)], at=may + 2)
+    assert levels(notebook)[PREVIOUS_MONTH_BYTES, ("delivered",)] == 14
+    gap = Window(hour(may - 2), hour(may + 1))
+    notebook.poll(at=may + 3, gap=gap)
+    assert before.isdisjoint(measure for measure, _ in levels(notebook))
+    notebook.poll(at=may + 4, filled=gap)
+    assert levels(notebook)[PREVIOUS_MONTH_BYTES, ("delivered",)] == 14
 
 
 def test_a_revision_changes_the_month_downwards_too(notebook):
