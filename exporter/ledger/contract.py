@@ -166,6 +166,9 @@ class History(Protocol):
     def feeds(self) -> Sequence[FeedHistory]:
         """All feeds, by provider, account and name."""
 
+    def series(self, feed: int) -> Mapping[int, SeriesName]:
+        """The feed's series, by their ids."""
+
     def buckets(self, feed: int, *, start: int, end: int) -> Iterator[Bucket]:
         """The feed's buckets that begin in this time, by start, width and series."""
 

@@ -305,6 +305,10 @@ def test_another_process_reads_the_history(storage, ledger, book):
         assert buckets == [Bucket(NOW - 5 * HOUR, HOUR, one, 3)]
         assert len(list(history.buckets(feed.id, start=0, end=NOW))) == 7
         assert history.series_name(one).labels == ("live",)
+        named = history.series(feed.id)
+        assert named[one] == SeriesName(measures.DELIVERED_BYTES.name, ("live",), False)
+        assert {identity: history.series_name(identity) for identity in named} == named
+        assert history.series(feed.id + 1) == {}
 
         def lines(measure, start):
             stretch = Stretch(feed, first=start, last=NOW - HOUR)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.ledger.contract import Bucket, FeedHistory, Line, Point, SeriesName, Stretch
 from exporter.ledger.sqlite.lines import lines
-from exporter.ledger.sqlite.reader import series_name
+from exporter.ledger.sqlite.reader import series_name, series_of
 from exporter.ledger.sqlite.schema import MIGRATIONS, check_identity
 from exporter.model import DAY, HOUR, Measure
 from exporter.model.errors import LedgerError
@@ -112,6 +112,9 @@ class SqliteHistory:
             if len(page) < PAGE_ROWS:
                 return
             position = page[-1][:3]
+
+    def series(self, feed: int) -> Mapping[int, SeriesName]:
+        return series_of(self.connection, feed)
 
     def series_name(self, series: int) -> SeriesName:
         return series_name(self.connection, series)

@@ -131,3 +131,13 @@ def series_name(connection: sqlite3.Connection, series: int) -> SeriesName:
         "SELECT measure, labels, folded FROM series WHERE id = ?", (series,)
     ).fetchone()
     return SeriesName(measure, _decode(labels), bool(beyond))
+
+
+def series_of(connection: sqlite3.Connection, feed: int) -> dict[int, SeriesName]:
+    """The series of a feed, by their ids."""
+    return {
+        series: SeriesName(measure, _decode(labels), bool(beyond))
+        for series, measure, labels, beyond in connection.execute(
+            "SELECT id, measure, labels, folded FROM series WHERE feed = ?", (feed,)
+        )
+    }
