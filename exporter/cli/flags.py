@@ -172,7 +172,7 @@ _HISTORY = (
     _Flag("--unsettled", "also closed buckets that the vendor may still change", False),
     _Flag("--output", "where to write; - is stdout", "-", **_FILE),
 )
-_FORMATS = click.Choice(("csv", "jsonl", "parquet"))
+_FORMATS = click.Choice(("csv", "jsonl", "parquet", "focus", "focus-parquet"))
 _LABEL = "label to add to each series, such as the job and instance of the scrape"
 _VERSION = click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 
@@ -211,8 +211,13 @@ COMMANDS = _Commands(
         ),
         _command(
             "export",
-            "The ledger's raw buckets, for a warehouse",
-            _Flag("--format", "form of the buckets", type=_FORMATS, required=True),
+            "The ledger's raw buckets, or what they cost, for a warehouse",
+            _Flag(
+                "--format",
+                "form of the buckets; focus is their cost as FOCUS 1.2",
+                type=_FORMATS,
+                required=True,
+            ),
             *_HISTORY,
         ),
         _command(

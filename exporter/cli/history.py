@@ -6,30 +6,38 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from exporter.cli import inputs
-from exporter.history import export
+from exporter.history import export, focus, focus_files
 from exporter.history.backfill import backfill
 from exporter.history.reader import Choice, HistoryError, instant, reading
-from exporter.model.errors import ExporterError
+from exporter.model.errors import ConfigError, ExporterError
 from exporter.model.measures import CATALOGUE
 
 STDOUT = "-"
 BUILT_IN_LABELS = {"provider", "account", "le"}.union(*(measure.labels for measure in CATALOGUE))
 
 
+T = TypeVar("T")
+
+
 def command(chosen: SimpleNamespace) -> int:
     """Write the selected part of the ledger that a flag or the configuration names."""
     choice = _choice(chosen)
-    if chosen.command == "export" and chosen.format == "parquet":
+    form = getattr(chosen, "format", "")
+    if form.endswith("parquet"):
         export.load_arrow()  # raises before anything is written
     named = chosen.ledger_path
-    path = Path(named) if named else inputs.configuration(chosen).ledger.path
+    billed: Sequence[focus.Billed] = ()
+    if form in focus_files.FORMATS:
+        path, billed = _billed(chosen, choice)
+    else:
+        path = Path(named) if named else inputs.configuration(chosen).ledger.path
     with reading(path) as history, _output(chosen.output) as output, _Progress() as progress:
         now = int(time.time())
         if chosen.command == "backfill":
@@ -39,11 +47,40 @@ def command(chosen: SimpleNamespace) -> int:
                 chunks += 1
             if chunks == 1:  # only `# EOF`
                 progress.say("nothing is settled in this time; --unsettled takes what may change")
+        elif billed:
+            costs = focus.rows(history, billed, choice, now=now)
+            focus_files.write(progress.counting(costs, "rows"), form, output)
         else:
             rows = export.rows(history, choice)
-            export.write(progress.counting(rows), chosen.format, output)
+            export.write(progress.counting(rows, "buckets"), form, output)
         output.flush()
     return 0
+
+
+def _billed(chosen: SimpleNamespace, choice: Choice) -> tuple[Path, Sequence[focus.Billed]]:
+    """Where the ledger is, and the accounts that have terms."""
+    form = chosen.format
+    if choice.metrics:
+        raise HistoryError(f"--metric: not with --format {form}, whose rows are charges")
+    try:
+        config = inputs.configuration(chosen)
+    except ConfigError as error:
+        if chosen.config_file.is_file():
+            raise
+        raise ExporterError(
+            f"--format {form} needs the prices under `billing` in the configuration;"
+            f" name it with --config.file ({error})"
+        ) from None
+    billed = [
+        focus.Billed(account.provider.name, account.name, account.feeds, account.contracts)
+        for account in config.accounts
+        if account.contracts
+    ]
+    if not billed:
+        raise ExporterError(
+            f"{chosen.config_file}: no prices under `billing`, which --format {form} needs"
+        )
+    return config.ledger.path, billed
 
 
 def _choice(chosen: SimpleNamespace) -> Choice:
@@ -128,10 +165,10 @@ class _Progress:
         self("")
         sys.stderr.write(f"{text}\n")
 
-    def counting(self, rows: Iterator[export.Row]) -> Iterator[export.Row]:
+    def counting(self, rows: Iterator[T], what: str) -> Iterator[T]:
         """The same rows; their number is shown every 0.2 s."""
         for number, row in enumerate(rows, start=1):
             if self._shown and number % 1000 == 0 and time.monotonic() >= self._next:
                 self._next = time.monotonic() + 0.2
-                self(f"{number} buckets")
+                self(f"{number} {what}")
             yield row

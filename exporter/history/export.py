@@ -187,6 +187,6 @@ def load_arrow() -> tuple[Any, Any]:
         import pyarrow.parquet
     except ImportError:
         raise ExporterError(
-            "--format parquet needs pyarrow: pip install 'media-usage-exporter[parquet]'"
+            "writing Parquet needs pyarrow: pip install 'media-usage-exporter[parquet]'"
         ) from None
     return pyarrow, pyarrow.parquet

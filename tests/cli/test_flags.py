@@ -131,7 +131,7 @@ def test_a_limit_that_would_refuse_every_scrape_is_refused(refused, number):
 
 
 def test_choices_that_click_lists_one_a_line_are_one_line(refused):
-    assert refused("export").endswith("Choose from: csv, jsonl, parquet")
+    assert refused("export").endswith("Choose from: csv, jsonl, parquet, focus, focus-parquet")
 
 
 BAD = [
