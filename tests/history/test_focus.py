@@ -250,6 +250,23 @@ def test_months_before_the_ledger_have_no_rows(notebook: Notebook) -> None:
     assert [told(row)[1] for row in found] == ["2026-03-01", "2026-04-01"]
 
 
+def test_compacted_months_have_no_rows_and_no_commitment(notebook: Notebook) -> None:
+    """What a month lacked is not known once a part of it is gone."""
+    days = ((4, 2), (5, 2), (5, 20))
+    notebook.poll([(DELIVERED_BYTES, ("live",), hour(*day), 9 * GB) for day in days], at=hour(6, 9))
+    terms = Contract("EUR", 0, (DELIVERY,), commitment=Decimal(100))
+    charges = [told(row)[:2] for row in rows(notebook, terms)]
+    assert charges == [
+        ("delivery", "2026-04-02"),
+        ("commitment", "2026-04-30"),
+        ("delivery", "2026-05-02"),
+        ("delivery", "2026-05-20"),
+        ("commitment", "2026-05-31"),
+    ]
+    notebook.ledger.compact(notebook.book, "account", MAY + 9 * DAY)
+    assert [told(row)[:2] for row in rows(notebook, terms)] == [charges[3]]
+
+
 def test_only_what_the_labels_say_and_feeds_that_are_polled_are_counted(
     notebook: Notebook,
 ) -> None:
