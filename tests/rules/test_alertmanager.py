@@ -45,10 +45,15 @@ def test_the_configuration_is_valid():
             "alertname=MediaUsageQuotaExceeded severity=critical account=studio-eu",
             "billing,studio,pager",
         ),
+        ("alertname=MediaUsageIncludedForecast severity=warning account=vod", "billing"),
+        ("alertname=MediaUsageIncludedExceeded severity=warning account=vod", "billing"),
+        ("alertname=MediaUsageBudgetForecast severity=warning account=vod", "billing"),
+        ("alertname=MediaUsageBudgetExceeded severity=critical account=vod", "billing,pager"),
+        ("alertname=MediaUsageContractEnding severity=warning account=vod", "billing"),
     ],
 )
 def test_alerts_reach_those_who_care(labels: str, receivers: str):
-    """By severity, by account, and quotas by what they are about."""
+    """By severity, by account, and matters of money by what they are about."""
     route = ["config", "routes", "test", f"--config.file={CONFIGURATION}"]
     assert ask(*route, *labels.split()) == receivers
 

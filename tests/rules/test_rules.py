@@ -7,6 +7,7 @@ import promql_parser
 import pytest
 
 from exporter.exposition.own_metrics import LEDGER_REASON
+from exporter.model.contracts import UNITS
 from exporter.model.errors import REASONS
 from tests.rules.rulefiles import (
     COMPARISONS,
@@ -53,10 +54,31 @@ def test_matchers_ask_for_values_that_occur(rule: Rule):
         "reason": {*REASONS, LEDGER_REASON},
         "status": {"pending", "running"},
         "job": {"media-usage-exporter"},
+        "unit": {unit for units in UNITS.values() for unit in units},
     }
     for selector in selectors(rule.tree):
         for matcher in selector.matchers.matchers:
-            assert matcher.value in closed[matcher.name]
+            assert set(matcher.value.split("|")) <= closed[matcher.name]
+
+
+def test_a_quota_of_any_unit_takes_the_place_of_those_alike():
+    """No unit is forgotten, and units of bytes do not silence a quota of jobs."""
+    found = {
+        rule.labels["measure"]: set(matcher.value.split("|"))
+        for rule in rules()
+        if rule.name == "account:media_included_units:group"
+        for selector in selectors(rule.tree)
+        for matcher in selector.matchers.matchers
+    }
+    used = {
+        rule.labels["measure"] for rule in rules() if rule.name == "account:media_quota_used:ratio"
+    }
+    assert found == {
+        measure: set(
+            next(units for word, units in UNITS.items() if word in measure.split("_") or not word)
+        )
+        for measure in used
+    }
 
 
 @EVERY_RULE
