@@ -1,6 +1,6 @@
 """The Grafana dashboards, written in Python; their JSON is generated and committed.
 
-`overview`, `streams`, `jobs` and `own` each hold one dashboard as rows of panels; `queries` turns
+`overview`, `streams`, `jobs`, `billing` and `own` each hold one dashboard as rows of panels; `queries` turns
 metrics of the catalogue into PromQL, `panels` turns queries into panels, `health` holds those that
 more than one dashboard shows, `frame` puts a dashboard around them.
 """

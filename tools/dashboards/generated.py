@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from tools.dashboards import jobs, overview, own, streams
+from tools.dashboards import billing, jobs, overview, own, streams
 
 FOLDER = "grafana/dashboards"
 
@@ -13,5 +13,6 @@ FILES: Final[dict[str, Callable[[], str]]] = {
     f"{FOLDER}/overview.json": overview.text,
     f"{FOLDER}/streams.json": streams.text,
     f"{FOLDER}/jobs.json": jobs.text,
+    f"{FOLDER}/billing.json": billing.text,
     f"{FOLDER}/exporter.json": own.text,
 }

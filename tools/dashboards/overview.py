@@ -30,6 +30,7 @@ from tools.dashboards.queries import (
     RANGE,
     STREAM,
     age,
+    alerts_firing,
     grown,
     named,
     now,
@@ -76,7 +77,7 @@ def text() -> str:
         description="Whether everything is fine, and the media usage of every account:"
         " now, today, this month.",
         sections=(
-            Section("Is everything fine?", (_health(),)),
+            Section("Is everything fine?", (_health(), _attention())),
             Section(
                 "Usage by account",
                 (
@@ -153,6 +154,85 @@ def _health() -> Line:
         ),
     )
     return Line(4, [(3, panel) for panel in panels])
+
+
+def _attention() -> Line:
+    """What someone may have to act on: alerts, quotas, jobs."""
+
+    def quota(title: str, measure: Measure, description: str) -> Panel:
+        return number(
+            Words(title, description, "No charge has included units"),
+            now(measure, ACCOUNT, how="max"),
+            RATIO,
+            steps={0.8: "orange", 1: "red"},
+            legend="{{account}}",
+        ).decimals(0)
+
+    return Line(
+        4,
+        (
+            (
+                3,
+                number(
+                    Words(
+                        "Alerts firing",
+                        "Alerts of these rules that fire now, for the chosen accounts and for the"
+                        " exporter as a whole.",
+                    ),
+                    f"count({alerts_firing()}) or vector(0)",
+                    steps={1: "red"},
+                ),
+            ),
+            (
+                6,
+                quota(
+                    "Quota used",
+                    m.INCLUDED_USED_RATIO,
+                    "The part of the month's included units that is used, for each account of the"
+                    " charge that has used most.",
+                ),
+            ),
+            (
+                6,
+                quota(
+                    "Quota used at the month's end",
+                    m.MONTH_FORECAST_INCLUDED_USED_RATIO,
+                    "The same at the month's end, at the pace of the last 7 days, for each account"
+                    " of the charge that will have used most.",
+                ),
+            ),
+            (
+                3,
+                number(
+                    Words("Jobs", "Jobs pending or running now.", "No feed lists jobs"),
+                    now(m.JOBS_IN_PROGRESS),
+                ),
+            ),
+            (
+                3,
+                number(
+                    Words(
+                        "Jobs in a day",
+                        "Jobs that came to an end in the last 24 hours.",
+                        "No feed lists jobs",
+                    ),
+                    grown(m.JOBS_FINISHED, DAY),
+                ).decimals(0),
+            ),
+            (
+                3,
+                number(
+                    Words(
+                        "Jobs failed in a day",
+                        "Jobs that failed in the last 24 hours.",
+                        "No feed counts jobs",
+                    ),
+                    grown(m.JOBS_FAILED, DAY),
+                    steps={1: "orange"},
+                ).decimals(0),
+            ),
+        ),
+    )
 
 
 def _table_now() -> Panel:

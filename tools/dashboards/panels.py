@@ -59,6 +59,12 @@ WHOLE = units.LocaleFormat
 SECONDS = units.Seconds
 RATIO = units.PercentUnit
 AGE = units.DurationSeconds
+INSTANT = units.DatetimeISO
+"""An instant, in milliseconds."""
+
+MONEY = units.Short
+"""An amount of money: Grafana knows a unit for each currency, none for that of a label."""
+
 FLAG = units.BoolYesNo
 
 NOTHING = "Nothing to show"
@@ -113,10 +119,18 @@ def number(
     *,
     steps: Steps | None = None,
     texts: Mapping[str, tuple[str, str]] | None = None,
+    legend: str | None = None,
 ) -> stat.Panel:
-    """One number, as it is now. `texts` are shown in place of values, each with its colour."""
+    """One number, as it is now; with a `legend` one for each series, which it names.
+
+    `texts` are shown in place of values, each with its colour.
+    """
     panel = _described(stat.Panel(), words, unit)
-    panel.with_target(_instant(expression, "A"))
+    query = _instant(expression, "A")
+    if legend is not None:
+        query.legend_format(legend)
+        panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
+    panel.with_target(query)
     panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     panel.graph_mode(common.BigValueGraphMode.NONE)
     coloured = steps is not None or texts is not None
@@ -168,14 +182,20 @@ def bars(
     return panel.time_from(last)
 
 
-def ranking(words: Words, expression: str, legend: str, unit: str = COUNT) -> bargauge.Panel:
-    """A bar for each series, as they are now."""
+def ranking(
+    words: Words, expression: str, legend: str, unit: str = COUNT, *, steps: Steps | None = None
+) -> bargauge.Panel:
+    """A bar for each series, as they are now; all of one colour where no `steps` are given."""
     panel = _described(bargauge.Panel(), words, unit).min(0)
     panel.with_target(_instant(expression, "A").legend_format(legend))
     panel.reduce_options(ReduceDataOptions().calcs(["lastNotNull"]))
     panel.orientation(common.VizOrientation.HORIZONTAL)
     panel.display_mode(common.BarGaugeDisplayMode.BASIC)
-    panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color("blue"))
+    if steps is None:
+        panel.color_scheme(FieldColor().mode(FieldColorModeId.FIXED).fixed_color("blue"))
+    else:
+        panel.color_scheme(FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        panel.thresholds(_thresholds(steps))
     return panel
 
 

@@ -23,6 +23,9 @@ STREAM = (*ACCOUNT, "stream")
 HOUR = "1h"
 DAY = "1d"
 RANGE = "$__range"
+MONTH_LEFT = "(scalar(days_in_month() - day_of_month() + 1) * 86400 - time() % 86400)"
+"""Seconds to the end of the month, UTC."""
+
 TARGET = {"job": "$job", "instance": "$instance"}
 
 
@@ -58,9 +61,21 @@ def target(name: str) -> str:
     return f"{name}{{{matchers((), own=True)}}}"
 
 
-def now(metric: Metric, by: Sequence[str] = (), *names: str, how: str = "sum") -> str:
-    """A gauge now."""
-    return _grouped(how, by, series(metric, *names))
+def alerts_firing() -> str:
+    """The exporter's own alerts that fire, those without one of the variables' labels among them.
+
+    An alert on an account's sums has no instance, one on the exporter no account.
+    """
+    chosen = ", ".join(f'{name}=~"${name}|"' for name in (*TARGET, *ACCOUNT))
+    return f'ALERTS{{alertname=~"MediaUsage.*", alertstate="firing", {chosen}}}'
+
+
+def now(
+    metric: Metric, by: Sequence[str] = (), *names: str, how: str = "sum", offset: str = ""
+) -> str:
+    """A gauge now, or so long ago as `offset` says."""
+    at = f" offset {offset}" if offset else ""
+    return _grouped(how, by, f"{series(metric, *names)}{at}")
 
 
 def grown(metric: Metric, window: str, by: Sequence[str] = (), *names: str, part: str = "") -> str:
