@@ -7,7 +7,8 @@ import json
 import logging
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,19 +19,25 @@ import uvicorn
 import uvloop
 
 from exporter import providers
-from exporter.cli import inputs, logs
+from exporter.cli import demo_billing, inputs, logs
 from exporter.cli.serve import run
 from exporter.config import load
 from exporter.emulators.app import Emulators
 from exporter.emulators.faults import KINDS, Faults
 from exporter.emulators.faults import parse as parse_fault
 from exporter.emulators.world import World
+from exporter.model import Measure, Window
 from exporter.model.errors import ServeError
 from exporter.web.listen import listen, shown_address
 from exporter.web.server import WebOptions, WebServer
 
 CREDENTIAL = "demo"
-DEMO_CADENCE_SECONDS = 15
+DEMO_CADENCE_SECONDS = 30
+"""So long that the first poll, with its month of history, fits into one cadence."""
+
+DEMO_HISTORY = "31d"
+"""A whole month, so that what the month costs is whole."""
+
 FAULT_KINDS = KINDS
 """For the help of `emulate`: only this module may import the emulators."""
 
@@ -57,7 +64,9 @@ async def _demonstrate(
                     emulated,
                     cadence_seconds=DEMO_CADENCE_SECONDS,
                     every_feed=True,
+                    history=DEMO_HISTORY,
                 )
+                + billing(emulated, int(time.time()))
             )
             scheme = "http" if web.security is None else web.security.scheme
             base = f"{scheme}://{shown_address(listeners[0])}"
@@ -126,8 +135,29 @@ def credential_folder() -> Iterator[Path]:
         yield folder
 
 
+def billing(emulated: Emulators, now: int) -> str:
+    """The section `billing` of the demo's configuration, for all its accounts."""
+    vendors = {vendor.example.account: vendor for vendor in emulated.vendors.values()}
+
+    def used(account: str, measure: Measure, where: Mapping[str, str], window: Window) -> int:
+        amounts = vendors[account].truth(window.start, window.end, now=now)
+        return sum(
+            amount
+            for (name, labels), amount in amounts.items()
+            if name == measure.name and where.items() <= dict(labels).items()
+        )
+
+    return demo_billing.section(used, now)
+
+
 def configuration(
-    address: str, folder: Path, emulated: Emulators, *, cadence_seconds: int, every_feed: bool
+    address: str,
+    folder: Path,
+    emulated: Emulators,
+    *,
+    cadence_seconds: int,
+    every_feed: bool,
+    history: str = "1d",
 ) -> str:
     """The text of a config.yaml that polls the emulators at `address` (`HOST:PORT`).
 
@@ -155,7 +185,7 @@ def configuration(
         (
             "polling:",
             f"  cadence: {cadence_seconds}s",
-            "  history: 1d",
+            f"  history: {history}",
             "ledger:",
             f"  path: {json.dumps(str(folder / 'usage.db'))}",
             "accounts:",
