@@ -130,9 +130,7 @@ def _first_request(feed: Feed, streams: Sequence[str], now: int) -> Request | No
         revisited_at=now,
         streams=dict.fromkeys(streams),
     )
-    asked = plan_asks(
-        feed, state, streams=streams, now=now, history_seconds=3600, cadence_seconds=900
-    )
+    asked = plan_asks(feed, state, streams=streams, now=now, history=3600, cadence_seconds=900)
     requests = [request for ask in asked.asks for request in feed.requests(ask)]
     return requests[-1] if requests else None
 

@@ -136,11 +136,12 @@ SECTIONS = (
             ),
             Field(
                 "history",
-                Duration("1s", "10y", "1d", unlimited="max"),
-                "How far back the very first poll of a feed or a stream reaches; `max` for"
-                " everything that the vendor keeps.",
-                "1d",
-                into="history_seconds",
+                Duration("1s", "10y", "7d", words=("month", "max")),
+                "How far back the very first poll of a feed or a stream reaches: `month` for the"
+                " beginning of the current month (UTC), so that the month to date is whole; `max`"
+                " for everything that the vendor keeps. Time of which the vendor no longer has"
+                " hours is asked for in days.",
+                "month",
             ),
             Field(
                 "timeout",

@@ -87,25 +87,25 @@ def nearest(word: str, words: Iterable[str]) -> str:
 class Duration:
     """A length of time, read as seconds, a whole number of them unless `fractions`.
 
-    `unlimited` is a word for no limit, which is read as None.
+    `words` may stand in its place, and are read as they are.
     """
 
     least: str
     most: str
     example: str
     fractions: bool = False
-    unlimited: str | None = None
+    words: tuple[str, ...] = ()
 
     @property
     def expected(self) -> str:
-        word = f", or {self.unlimited}" if self.unlimited else ""
+        word = "".join(f", or {word}" for word in self.words)
         whole = "" if self.fractions else " of whole seconds"
         return f"a duration{whole} from {self.least} to {self.most}, such as {self.example}{word}"
 
-    def read(self, node: yaml.Node) -> int | float | None:
+    def read(self, node: yaml.Node) -> int | float | str:
         text = nodes.scalar(node)
-        if self.unlimited is not None and text == self.unlimited:
-            return None
+        if text in self.words:
+            return text
         if text.isdecimal() and text != "0":
             raise Unfit(f"{unfit(self, node)}, without a unit")
         if nodes.tag(node) != "str" and text != "0":
@@ -122,7 +122,7 @@ class Duration:
 
     def schema(self) -> dict[str, object]:
         text = {"type": "string", "pattern": f"^({durations.PATTERN})$"}
-        others: list[object] = [] if self.unlimited is None else [{"const": self.unlimited}]
+        others: list[object] = [{"enum": list(self.words)}] if self.words else []
         if durations.milliseconds(self.least) == 0:
             others.append({"enum": [0, "0"]})
         return {"anyOf": [text, *others]} if others else {**text}

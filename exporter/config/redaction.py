@@ -40,17 +40,12 @@ def redacted(config: Config) -> str:
 
 def _section(section: fields.Section, settings: object) -> dict[str, object]:
     values = [(item, getattr(settings, item.into or item.key)) for item in section.fields]
-    return {
-        item.key: _written(item, value)
-        for item, value in values
-        if value is not None or isinstance(item.kind, Duration)
-    }
+    return {item.key: _written(item, value) for item, value in values if value is not None}
 
 
 def _written(item: fields.Field, value: object) -> object:
     if isinstance(item.kind, Duration):
-        # Every None is a duration without a limit.
-        return durations.written(value) if isinstance(value, int | float) else item.kind.unlimited
+        return durations.written(value) if isinstance(value, int | float) else value
     if isinstance(item.kind, Labels):
         return dict(value) if isinstance(value, tuple) else {}
     return str(value) if isinstance(value, Path) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from exporter.credentials import CredentialSource, EnvironmentCredential, FileCredential
 from exporter.model import Options, Provider
@@ -25,17 +26,21 @@ class AppCredential:
     secret: CredentialSource
 
 
+History = int | Literal["month", "max"]
+
+
 @dataclass(frozen=True, slots=True)
 class Polling:
     """When and how vendors are asked. `delay_seconds` is less than `cadence_seconds`.
 
-    `history_seconds` is None for everything that the vendor keeps, `requests_per_second` where only
-    `concurrency` limits the requests.
+    `history` is how far back a first poll reaches, in seconds or as a word: to the beginning of the
+    current month (UTC), or as far as the vendor keeps anything. `requests_per_second` is None where
+    only `concurrency` limits the requests.
     """
 
     cadence_seconds: int
     delay_seconds: int
-    history_seconds: int | None
+    history: History
     timeout_seconds: float
     concurrency: int
     requests_per_second: float | None

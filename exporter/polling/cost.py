@@ -127,7 +127,7 @@ def _requests(
             state,
             streams=streams,
             now=now,
-            history_seconds=DAY,
+            history=DAY,
             cadence_seconds=cadence,
         )
         asks = list(asked.asks)

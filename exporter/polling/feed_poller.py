@@ -170,7 +170,7 @@ class FeedPoller:
             self.state,
             streams=streams,
             now=now,
-            history_seconds=self._polling.history_seconds,
+            history=self._polling.history,
             cadence_seconds=self._polling.cadence_seconds,
             reduction=self.progress.reduction,
             configured=self._names.configured,
@@ -197,7 +197,7 @@ class FeedPoller:
             gap=None if planned is None else planned.gap,
             streams=streams,
             baseline_streams=asked.baseline,
-            began=None if planned is None else planned.window.start,
+            began=None if planned is None else planned.start,
             streams_began=asked.streams_began,
             listed=feed.discovers or (feed.needs_streams and self._names.listed),
             discovered=(*fetched.streams, *(self._names.found if feed.needs_streams else ())),
@@ -205,11 +205,11 @@ class FeedPoller:
             described=fetched.descriptions,
         )
         await self._recorder.record(poll, fetched)
-        if first and self.progress.reduction and planned is not None:
+        if first and poll.gap is not None:
             self._log.remark(
                 name,
-                "the first poll would not fit into the vendor's time or number of requests; counting"
-                " begins with less history than the configuration asks for",
+                "the first poll would not fit into the vendor's time or number of requests; its"
+                " older part is asked for afterwards, in parts",
             )
         for remark in fetched.remarks:
             self._log.remark(name, remark)

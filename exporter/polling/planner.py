@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
+from exporter.config import History
 from exporter.ledger import FeedState
 from exporter.model import DAY, Ask, Configured, Feed, Span, Step, Window
 from exporter.polling.windows import (
@@ -72,7 +73,7 @@ def plan_asks(
     *,
     streams: Sequence[str],
     now: int,
-    history_seconds: int | None,
+    history: History,
     cadence_seconds: int,
     reduction: int = 0,
     configured: Sequence[str] = (),
@@ -84,8 +85,9 @@ def plan_asks(
     with all its history, and a stream that some polls left out from its own cursor on.
 
     A poll with a `reduction` asks for current data only and leaves the rest as a gap. Feeds by
-    stream are not reduced here, because a shorter window takes them as many requests. The daily
-    revisit also becomes a gap where it takes more requests than the current data: current data
+    stream are not reduced here, because a shorter window takes them as many requests. The first
+    poll of a feed of configured ids is reduced without a gap, because an id counts from where it
+    was first asked for. The daily revisit also becomes a gap where it takes more requests than the current data: current data
     comes first, and the gap is filled in parts, each recorded by itself.
 
     The first total of a name is a baseline, not growth, if the name is newly `configured` or if it
@@ -111,14 +113,16 @@ def plan_asks(
             revisited_at=state.revisited_at,
             resume=state.resume,
             now=now,
-            history=_most_history(feed) if history_seconds is None else history_seconds,
+            first=_first_asked(feed, state, history, now),
             cadence=cadence_seconds,
             newest=state.newest,
             reduction=reduction,
         )
 
     common = planned_from(state.polled_at)
-    # Not in the first poll: counting begins with its window, so it can leave no gap.
+    if state.polled_at is None and common.gap is not None:
+        common = replace(common, gap=_first_gap(feed, common.gap, now))
+    # Not in the first poll: what comes with it is where its counters begin, not growth.
     if (
         state.polled_at is not None
         and common.revisit
@@ -152,10 +156,25 @@ def _spans(feed: Feed, window: Window, now: int) -> tuple[Span, ...]:
     return cover(window, feed.resolutions, now=now).spans
 
 
-def _most_history(feed: Feed) -> int:
-    """The most history (seconds) that one poll can ask for."""
-    in_months = feed.resolutions[-1].step is Step.MONTH
-    return MAX_HISTORY_SECONDS if in_months else MAX_DAYS_SECONDS
+def _first_asked(feed: Feed, state: FeedState, history: History, now: int) -> int:
+    """The instant from which on a feed or a stream is asked for that was not polled before."""
+    if history == "max":
+        in_months = feed.resolutions[-1].step is Step.MONTH
+        return now - (MAX_HISTORY_SECONDS if in_months else MAX_DAYS_SECONDS)
+    if history == "month":
+        month = Step.MONTH.floor(now)
+        # A stream that is found just after the month's end may have begun before it.
+        return month if state.polled_at is None else min(month, now - DAY)
+    return now - history
+
+
+def _first_gap(feed: Feed, gap: Window, now: int) -> Window | None:
+    """What a reduced first poll leaves for later of all that it did not ask for."""
+    # A day later the vendor keeps less; what it never promised is not to be reported as lost.
+    kept = cover(gap, feed.resolutions, now=now + DAY).spans
+    if named(feed) or not kept:
+        return None
+    return Window(max(gap.start, kept[0].window.start), gap.end)
 
 
 def _by_window(

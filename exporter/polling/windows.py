@@ -86,6 +86,11 @@ class WindowPlan:
     gap: Window | None
     revisit: bool
 
+    @property
+    def start(self) -> int:
+        """Where all of it begins."""
+        return self.window.start if self.gap is None else self.gap.start
+
 
 def plan_window(
     finest: Step,
@@ -96,29 +101,31 @@ def plan_window(
     revisited_at: int | None,
     resume: int | None,
     now: int,
-    history: int,
+    first: int,
     cadence: int,
     newest: int | None = None,
     reduction: int = 0,
 ) -> WindowPlan:
     """The window of a feed's next poll, computed from its cursor (`polled_at`).
 
-    The first poll ever asks for `history` seconds. Later ones ask for every bucket that is open or
+    The first poll ever asks for all since `first`. Later ones ask for every bucket that is open or
     that closed less than `settling` ago, for buckets that no earlier poll requested after they had
     settled, and once a day for the last 48 hours (the revisit). After an outage of more than a day,
     the time between the cursor and the current data becomes a gap, which is filled afterwards.
 
     A `reduction` is for a vendor that is too slow for the whole window, or does not allow enough
     requests for it. With 1, everything but open and unsettled buckets becomes a gap; with more,
-    everything but the open bucket. A first poll is reduced to less history instead: counting begins
-    with its window, so it cannot leave a gap.
+    everything but the open bucket. A first poll is reduced to its last day, or to a quarter of what
+    it would ask for where that is less, and to a quarter of that by each further reduction.
     """
     end = finest.ceil(now + 1)
     current = finest.floor(now - (settling if reduction <= 1 else 0))
     if polled_at is None:
-        return WindowPlan(
-            Window(finest.floor(now - history // 4**reduction), end), None, revisit=True
-        )
+        start = first = finest.floor(first)
+        if reduction:
+            start = finest.floor(now - min(DAY, (now - first) // 4) // 4 ** (reduction - 1))
+        rest = Window(first, start) if first < start else None
+        return WindowPlan(Window(start, end), rest, revisit=True)
     # Usage before the first poll's window does not count, even when it is reported later.
     earliest = counted_from(began, newest=newest, now=now, finest=finest)
     end = max(end, finest.after(earliest))

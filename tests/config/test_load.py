@@ -85,7 +85,7 @@ def test_the_smallest_configuration_has_the_documented_defaults(load, tmp_path):
         polling=config.Polling(
             cadence_seconds=900,
             delay_seconds=60,
-            history_seconds=86400,
+            history="month",
             timeout_seconds=30.0,
             concurrency=8,
             requests_per_second=None,
@@ -113,7 +113,7 @@ def test_every_key_is_read():
     assert read.polling == config.Polling(
         cadence_seconds=5400,
         delay_seconds=0,
-        history_seconds=None,
+        history="max",
         timeout_seconds=1.5,
         concurrency=2,
         requests_per_second=2.5,

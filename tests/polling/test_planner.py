@@ -41,9 +41,15 @@ def state(**values):
     )
 
 
-def ask(feed, known, *, streams=(), history=DAY):
+def ask(feed, known, *, streams=(), history=DAY, reduction=0):
     return plan_asks(
-        feed, known, streams=streams, now=NOW, history_seconds=history, cadence_seconds=900
+        feed,
+        known,
+        streams=streams,
+        now=NOW,
+        history=history,
+        cadence_seconds=900,
+        reduction=reduction,
     )
 
 
@@ -73,11 +79,57 @@ def test_a_feed_in_step_is_asked_for_what_may_still_change():
 def test_the_first_poll_asks_for_the_history():
     first = FeedState(1, "usage")
     assert windows(ask(FakeFeed(), first))[()].start == LATEST.end - HOUR - DAY
-    everything = ask(FakeFeed(), first, history=None)
+    everything = ask(FakeFeed(), first, history="max")
     assert everything.asks[0].spans[0].step is Step.DAY
     assert everything.planned is not None
     assert everything.planned.window.start < NOW - MAX_DAYS_SECONDS + HOUR
     assert everything.lost is None, "what was never there is not lost"
+
+
+def test_the_first_poll_asks_for_the_whole_month_in_hours_as_far_as_there_are_any():
+    first = FeedState(1, "usage")
+    (asked,) = ask(FakeFeed(), first, history="month").asks
+    month = Step.MONTH.floor(NOW)
+    assert [span.step for span in asked.spans] == [Step.DAY, Step.HOUR]
+    assert asked.spans[0].window == Window(month, month + 3 * DAY)
+    assert asked.spans[1].window == Window(month + 3 * DAY, LATEST.end)
+
+
+def test_a_stream_found_just_after_the_months_end_is_asked_for_from_before_it():
+    """It may have begun then; a feed that begins to be polled begins with the month."""
+    now = Step.MONTH.floor(NOW) + 5 * 60
+    known = FeedState(1, "usage", began=0, polled_at=now - 900, revisited_at=now - 900)
+    found = plan_asks(
+        STREAMS, known, streams=("new",), now=now, history="month", cadence_seconds=900
+    )
+    assert windows(found)[("new",)].start == Step.HOUR.floor(now - DAY)
+    first = plan_asks(
+        FakeFeed(), FeedState(1, "usage"), streams=(), now=now, history="month", cadence_seconds=900
+    )
+    assert windows(first)[()].start == Step.MONTH.floor(now)
+
+
+@pytest.mark.parametrize("history", ["month", "max", 200 * DAY])
+def test_what_a_reduced_first_poll_leaves_for_later_is_kept_until_then(history):
+    """Nothing of it is said to be lost that this vendor never kept for so long."""
+    asked = ask(FakeFeed(), FeedState(1, "usage"), history=history, reduction=1)
+    assert asked.planned.window.start == Step.HOUR.floor(NOW - DAY)
+    assert asked.planned.gap.end == asked.planned.window.start
+    oldest = Step.MONTH.floor(NOW) if history == "month" else Step.DAY.floor(NOW - 88 * DAY)
+    assert asked.planned.gap.start == oldest
+    later = state(began=oldest, gaps=[asked.planned.gap])
+    for seconds in (900, DAY - HOUR):
+        part = next_gap_part(FakeFeed(), later, now=NOW + seconds)
+        assert part is not None
+        assert not part.lost
+        assert part.window.start == oldest
+
+
+def test_a_reduced_first_poll_of_ids_leaves_nothing_for_later():
+    """An id counts from where it was first asked for."""
+    asked = ask(AboutIds(subjects=("a",)), FeedState(1, "usage"), history="month", reduction=1)
+    assert asked.planned.gap is None
+    assert asked.streams_began == {"a": Step.HOUR.floor(NOW - DAY)}
 
 
 def test_streams_in_step_share_the_feeds_window():
@@ -125,7 +177,7 @@ def test_what_came_before_the_first_good_listing_is_no_growth():
         state(streams={"a": None}),
         streams=("a", "b"),
         now=NOW,
-        history_seconds=DAY,
+        history=DAY,
         cadence_seconds=900,
         listed=True,
     )

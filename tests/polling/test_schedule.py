@@ -222,7 +222,7 @@ class Cursor:
 
     def __init__(self, *, step, settling, cadence, history=DAY):
         self.step, self.settling, self.cadence, self.history = step, settling, cadence, history
-        self.reduction = False
+        self.reduction: int = 0
         self.began: int | None = None
         self.polled_at = None
         self.revisited_at = None
@@ -238,7 +238,7 @@ class Cursor:
             revisited_at=self.revisited_at,
             resume=resume,
             now=now,
-            history=self.history,
+            first=now - self.history,
             cadence=self.cadence,
             reduction=self.reduction,
         )
@@ -248,7 +248,7 @@ class Cursor:
                 while start < window.end:
                     self.asked.setdefault(start, []).append(now)
                     start = self.step.after(start)
-        self.began = found.window.start if self.began is None else self.began
+        self.began = found.start if self.began is None else self.began
         self.polled_at = now
         if found.revisit:
             self.revisited_at = now
@@ -361,17 +361,27 @@ def test_the_first_poll_reaches_back_by_the_history(history):
     assert found.gap is None
 
 
-@pytest.mark.parametrize(("reduction", "days"), [(0, 16), (1, 4), (2, 1)])
-def test_a_first_poll_that_did_not_fit_begins_with_less_history_and_leaves_none_for_later(
-    reduction, days
-):
-    """What comes with it is where counting begins; what came later would be growth."""
+@pytest.mark.parametrize(
+    ("history", "reduction", "asked"),
+    [
+        (16 * DAY, 1, DAY),
+        (16 * DAY, 2, 6 * HOUR),
+        (16 * DAY, 3, HOUR + HOUR // 2),
+        (2 * DAY, 1, 12 * HOUR),
+        (2 * DAY, 2, 3 * HOUR),
+    ],
+)
+def test_a_first_poll_that_did_not_fit_leaves_its_older_part_for_later(history, reduction, asked):
+    """At most a day is asked for, and less of it each time that it did not fit."""
     now = at("2024-03-01T00:20")
-    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=16 * DAY)
+    cursor = Cursor(step=Step.HOUR, settling=3 * HOUR, cadence=900, history=history)
     cursor.reduction = reduction
     found = cursor.poll(now)
-    assert found.window.start == Step.HOUR.floor(now - days * DAY)
-    assert found.gap is None
+    assert found.window == Window(Step.HOUR.floor(now - asked), Step.HOUR.ceil(now))
+    assert found.gap == Window(Step.HOUR.floor(now - history), found.window.start)
+    assert found.start == found.gap.start
+    cursor.reduction = 0
+    assert cursor.poll(now + 900).gap is None, "it is left once"
 
 
 @pytest.mark.parametrize("outage", [9 * HOUR, 30 * HOUR, 47 * HOUR])

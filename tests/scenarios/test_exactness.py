@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.model import Step
 from tests.support.simulation import ACCOUNTS, DAY, HOUR, Simulation
 
 CADENCE = 900
@@ -55,6 +56,30 @@ async def test_default_feeds_show_the_truth_after_every_poll(provider: str, tmp_
             await simulation.settle(0)
             shown = without_finished_jobs(simulation.usage(provider))
             truth = simulation.truth(provider, start)
+            assert shown
+            assert differences(shown, {key: truth.get(key, 0) for key in shown}) == {}
+            simulation.now += CADENCE
+
+
+@pytest.mark.parametrize("provider", ACCOUNTS)
+async def test_the_first_poll_makes_the_month_whole(provider: str, tmp_path: Path) -> None:
+    """Each counter is what the vendor holds of the month; of single streams some keep a week."""
+    simulation = Simulation(tmp_path, providers=[provider], polling={"history": "month"})
+    month = Step.MONTH.floor(int(simulation.now))
+    account = {"provider": provider, "account": ACCOUNTS[provider]}
+    async with simulation.running():
+        for _ in range(2):
+            assert await simulation.poll()
+            await simulation.settle(0)
+            assert simulation.value("media_month_to_date_complete", **account) == 1
+            since = simulation.value("media_month_to_date_since_timestamp_seconds", **account)
+            assert since == month
+            shown = {
+                key: value
+                for key, value in without_finished_jobs(simulation.usage(provider)).items()
+                if not (provider == "millicast" and key[0].startswith("media_stream_"))
+            }
+            truth = simulation.truth(provider, month)
             assert shown
             assert differences(shown, {key: truth.get(key, 0) for key in shown}) == {}
             simulation.now += CADENCE

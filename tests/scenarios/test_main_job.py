@@ -49,9 +49,14 @@ def exporter(emulators: Emulators, tmp_path: Path) -> Iterator[Exporter]:
         (tmp_path / "credential").write_text("demo")
         config = tmp_path / "config.yaml"
         text = demo.configuration(
-            address, tmp_path, emulators, cadence_seconds=CADENCE_SECONDS, every_feed=False
+            address,
+            tmp_path,
+            emulators,
+            cadence_seconds=CADENCE_SECONDS,
+            every_feed=False,
+            history=f"{HISTORY_HOURS}h",
         )
-        config.write_text(text.replace("history: 1d", f"history: {HISTORY_HOURS}h"))
+        config.write_text(text)
         with Exporter(config) as exporter:
             yield exporter
 

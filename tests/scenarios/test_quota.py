@@ -99,20 +99,45 @@ async def test_a_quota_smaller_than_the_look_back_loses_nothing(
     assert shown == await as_if_it_were_fast(tmp_path / "free", 2 * HOUR, *instants)
 
 
-async def test_a_first_poll_beyond_the_quota_begins_with_less_history(
+async def test_a_first_poll_beyond_the_quota_asks_for_its_history_in_parts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not tried again as it is for ever; the log says so."""
-    simulation = simulate(tmp_path / "limited", DAY)
+    """The newest time comes first, and in the end the month is as whole as without a quota."""
+    simulation = simulate(tmp_path / "limited", "month")
+    instants: list[float] = []
+    outcomes: list[bool] = []
     async with simulation.running():
         Quota(simulation, 20)
-        outcomes: list[bool] = []
-        while not any(outcomes):
-            assert len(outcomes) < 4
-            outcomes.append(await simulation.poll())
+        while not outcomes or not outcomes[-1] or backlog(simulation):
+            assert len(outcomes) < 40, outcomes
             simulation.now += QUARTER
-        assert "begins with less history" in caplog.text
-        assert simulation.usage("wowza")
+            outcomes.append(await simulation.poll())
+            if outcomes[-1]:
+                instants.append(simulation.now)
+                assert whole(simulation) is not bool(backlog(simulation))
+        assert outcomes.count(False) <= 3
+        assert "its older part is asked for afterwards" in caplog.text
+        assert lost(simulation) == 0
+        await simulation.settle()
+        shown = simulation.usage("wowza")
+    assert shown == await as_if_it_were_fast(tmp_path / "free", "month", *instants)
+
+
+def whole(simulation: Simulation) -> bool:
+    complete = simulation.value(
+        "media_month_to_date_complete", provider="wowza", account=ACCOUNTS["wowza"]
+    )
+    assert complete is not None
+    return bool(complete)
+
+
+def lost(simulation: Simulation) -> float | None:
+    return simulation.value(
+        "media_exporter_data_lost_seconds_total",
+        provider="wowza",
+        account=ACCOUNTS["wowza"],
+        feed="vod_streams",
+    )
 
 
 def test_a_request_budget_is_halved_when_refused_and_grows_again() -> None:

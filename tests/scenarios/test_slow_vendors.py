@@ -18,13 +18,15 @@ ANSWERS = 30
 """So many requests one poll has answered; none is from then on, until its time is over."""
 
 
-def simulate(folder: Path, history: int, provider: str = "wowza", feed: str = "vod_streams") -> Any:
+def simulate(
+    folder: Path, history: int | str, provider: str = "wowza", feed: str = "vod_streams"
+) -> Any:
     folder.mkdir()
     return Simulation(
         folder,
         providers=[provider],
         world=World(streams=2),
-        polling={"history": f"{history}s"},
+        polling={"history": history if isinstance(history, str) else f"{history}s"},
         accounts={provider: {"feeds": [feed]}},
     )
 
@@ -80,7 +82,9 @@ async def poll_until_nothing_is_left(simulation: Simulation, vendor: SlowVendor)
     return outcomes
 
 
-async def as_if_it_were_fast(folder: Path, history: int, *instants: float) -> dict[Key, float]:
+async def as_if_it_were_fast(
+    folder: Path, history: int | str, *instants: float
+) -> dict[Key, float]:
     """What an exporter of the same world shows that is answered at once, polling at `instants`."""
     simulation = simulate(folder, history)
     async with simulation.running():

@@ -99,7 +99,7 @@ class Simulation:
         path.write_text(
             yaml.safe_dump(
                 {
-                    "polling": self.polling,
+                    "polling": {"history": "1d"} | self.polling,
                     "ledger": {"path": str(self.folder / "usage.db")} | self.ledger,
                     **({"limits": self.limits} if self.limits else {}),
                     **({"remote_write": self.remote_write} if self.remote_write else {}),
