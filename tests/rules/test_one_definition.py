@@ -106,7 +106,7 @@ def read(server: Prometheus, expression: str) -> Amounts:
 
 def in_ledger(folder: Path) -> dict[str, Amounts]:
     """By measure, what the buckets since the month's start come to, over all kinds."""
-    command = [sys.executable, "-m", "exporter", "export", "--unsettled=true", "--format=csv"]
+    command = [sys.executable, "-m", "exporter", "export", "--unsettled", "--format=csv"]
     done = subprocess.run(
         [*command, "--ledger.path", str(folder / "usage.db")],
         capture_output=True,
