@@ -69,6 +69,7 @@ class Exporter:
         )
         self.polling = Accounts(self.shared)
         self._reloading = asyncio.Lock()
+        self._reload_failure: str | None = None
         self._serving = False
         self.remote_writer: RemoteWriter | None = None
         self._security: WebSecurity | None = None
@@ -214,12 +215,14 @@ class Exporter:
                 self._config = config
             except ExporterError as error:
                 self.shared.telemetry.reloaded(successful=False)
+                self._reload_failure = str(error)
                 log.error(
                     "reload failed; the old configuration stays in force",
                     extra={"error": str(error)},
                 )
                 return str(error)
             self.shared.telemetry.reloaded(successful=True)
+            self._reload_failure = None
             log.info("configuration reloaded", extra={"accounts": len(config.accounts)})
             return None
 
@@ -254,6 +257,10 @@ class Exporter:
             return f"Account {missing} is not polled since a reload failed."
         stuck = self.polling.stuck()
         return None if stuck is None else f"The poll loop of account {stuck} does not move."
+
+    def reload_failure(self) -> str | None:
+        """Why the newest reload failed and the old configuration is in force; None if it did not."""
+        return self._reload_failure
 
     def ready(self) -> str | None:
         """None once every account has been polled, else one sentence that names the others."""

@@ -32,6 +32,7 @@ class AccountPage:
         self._shown: dict[Format, Mapping[Measure, Block]] = {}
         self._changed: set[Measure] = set()
         self._counts: dict[Measure, int] = {}
+        self._gauges: dict[Measure, Mapping[tuple[str, ...], int | float]] = {}
         self.series = 0
         """How many lines there are."""
         self._held: dict[Measure, float] = {}
@@ -73,7 +74,11 @@ class AccountPage:
     def render(self, measures: Iterable[Measure], now: float) -> None:
         """Render these measures anew."""
         for measure in measures:
-            lines = self._gauge(measure) if measure.type == "gauge" else self._totals(measure, now)
+            lines = (
+                self._gauge_lines(measure)
+                if measure.type == "gauge"
+                else self._totals(measure, now)
+            )
             self.series += len(lines) - self._counts.get(measure, 0)
             self._counts[measure] = len(lines)
             self._changed.add(measure)
@@ -103,6 +108,13 @@ class AccountPage:
             self._shown[format] = shown
         return shown
 
+    def gauge(self, measure: Measure) -> Mapping[tuple[str, ...], int | float]:
+        """The values of a gauge's lines by labels, as rendered; never changed afterwards.
+
+        Gauges by stream have none here.
+        """
+        return self._gauges.get(measure, {})
+
     def take_changed(self) -> set[Measure]:
         """The measures that were rendered since this was last called."""
         changed, self._changed = self._changed, set()
@@ -127,16 +139,22 @@ class AccountPage:
             group[labels] = group[labels] + level.value if labels in group else level.value
         return grouped
 
-    def _gauge(self, measure: Measure) -> list[str]:
+    def _gauge_lines(self, measure: Measure) -> list[str]:
         values: Levels = self._descriptions(measure) if measure.identity else {}
         for _, levels in self._levels.values():
             for labels, value in levels.get(measure, {}).items():
                 # Two feeds may tell the same, one of them of more streams than the other.
                 values[labels] = max(value, values.get(labels, value))
-        return [
-            f"{self._line(measure, measure.name, labels)}{number(value)}\n"
+        shown = {
+            labels: value
             for labels, value in values.items()
             if not (isinstance(value, float) and math.isnan(value))
+        }
+        if measure.stream_index is None:
+            self._gauges[measure] = shown
+        return [
+            f"{self._line(measure, measure.name, labels)}{number(value)}\n"
+            for labels, value in shown.items()
         ]
 
     def _descriptions(self, measure: Measure) -> Levels:

@@ -285,16 +285,17 @@ async def _build(
         gaps=GapFiller(recorder=recorder, log=account_log, clock=clock),
         recorder=recorder,
         reconciler=Reconciler(feeds, shared.ledger, book, shared.worker, telemetry),
-        estimate=CostEstimate(
-            [*feeds, *([] if names.discovery is None else [names.discovery])],
-            cadence_seconds=polling.cadence_seconds,
-            delay_seconds=polling.delay_seconds,
-        ),
         retention_seconds=config.ledger.retention_seconds,
         contracts=account.contracts,
         telemetry=telemetry,
         account_log=account_log,
         shared=shared,
+    )
+    estimate = CostEstimate(
+        [*feeds, *([] if names.discovery is None else [names.discovery])],
+        cadence_seconds=polling.cadence_seconds,
+        delay_seconds=polling.delay_seconds,
+        worker=shared.worker,
     )
     offset = offset_seconds(account.name, polling.cadence_seconds)
     collector = Collector(
@@ -305,6 +306,7 @@ async def _build(
         names=names,
         recorder=recorder,
         after_poll=after_poll,
+        estimate=estimate,
         log=account_log,
     )
     return RunningAccount(collector, client, telemetry)

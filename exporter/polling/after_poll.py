@@ -19,7 +19,6 @@ from exporter.model import Level
 from exporter.model.contracts import Contract
 from exporter.model.errors import LedgerWriteError
 from exporter.polling.account_log import AccountLog
-from exporter.polling.cost import Cost, CostEstimate
 from exporter.polling.feed_poller import FeedPoller
 from exporter.polling.gaps import GapFiller
 from exporter.polling.months import Months
@@ -40,7 +39,6 @@ class AfterPoll:
         gaps: GapFiller,
         recorder: Recorder,
         reconciler: Reconciler,
-        estimate: CostEstimate,
         retention_seconds: int,
         contracts: Sequence[Contract],
         telemetry: AccountTelemetry,
@@ -51,17 +49,11 @@ class AfterPoll:
         self._gaps = gaps
         self._recorder = recorder
         self._reconciler = reconciler
-        self._estimate = estimate
         self._retention_seconds = retention_seconds
         self._contracts = contracts
         self._telemetry = telemetry
         self._log = account_log
         self._shared = shared
-
-    @property
-    def cost(self) -> Cost | None:
-        """The cost of polling, as estimated after the newest poll."""
-        return self._estimate.cost
 
     async def __call__(
         self, fetcher: PollFetcher, *, until: float, spent: Callable[[], int], rate_limited: bool
@@ -76,8 +68,6 @@ class AfterPoll:
         )
         await self._compact()
         await self._update_from_ledger(fetcher)
-        streams = max((feed.asked_streams for feed in self._feeds), default=0)
-        await self._estimate.update(streams, self._shared.worker)
 
     async def _compact(self) -> None:
         """Compact buckets older than the retention."""

@@ -13,9 +13,12 @@ from exporter.model import Measure, Request
 from exporter.model.errors import RateLimitedError
 from exporter.polling.account_log import AccountLog
 from exporter.polling.after_poll import AfterPoll
+from exporter.polling.cost import CostEstimate
 from exporter.polling.discovery import StreamNames
 from exporter.polling.feed_poller import FeedPoller
+from exporter.polling.figures import figures
 from exporter.polling.recorder import Recorder
+from exporter.polling.requests_made import RequestsMade
 from exporter.polling.schedule import Ticks
 from exporter.polling.status import AccountStatus
 
@@ -44,6 +47,7 @@ class Collector:
         names: StreamNames,
         recorder: Recorder,
         after_poll: AfterPoll,
+        estimate: CostEstimate,
         log: AccountLog,
     ) -> None:
         self.account = account
@@ -53,8 +57,11 @@ class Collector:
         self.names = names
         self.recorder = recorder
         self._after_poll = after_poll
+        self._estimate = estimate
+        self._made = RequestsMade(ticks.cadence_seconds)
         self._log = log
         self._rejected: frozenset[str] = frozenset()
+        self._listed = False
         self._polling = asyncio.Lock()
 
     @property
@@ -64,7 +71,7 @@ class Collector:
 
     def status(self) -> AccountStatus:
         """The account's current status."""
-        cost = self._after_poll.cost
+        cost = self._made.cost or self._estimate.cost
         return AccountStatus(
             name=self.account.name,
             provider=self.account.provider.name,
@@ -73,8 +80,11 @@ class Collector:
             cadence_seconds=self.ticks.cadence_seconds,
             requests_per_poll=None if cost is None else cost.per_poll,
             requests_per_day=None if cost is None else cost.per_day,
+            requests_measured_polls=self._made.polls,
             series=self.recorder.page.series,
             streams_folded=len(self.recorder.book.folded),
+            streams_listed=self._listed,
+            figures=figures(self.recorder.page),
             feeds=tuple(feed.status() for feed in self.feeds),
         )
 
@@ -82,6 +92,7 @@ class Collector:
         """Poll now, then at every tick, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.recorder.refresh_when_due())
+            group.create_task(self._estimate_cost())
             while True:
                 await self.poll()
                 await self.ticks.wait()
@@ -123,6 +134,7 @@ class Collector:
         )
         try:
             succeeded = await self._poll_feeds(fetcher, deadline)
+            self._listed = self.names.listed
             rate_limited = self._note_rate_limit()
             self._log.polled(
                 feeds=len(succeeded),
@@ -134,9 +146,15 @@ class Collector:
             await self._after_poll(
                 fetcher, until=clock() + spare, spent=lambda: requests, rate_limited=rate_limited
             )
+            self._made.add(requests)
             return all(succeeded)
         finally:
             self._rejected = fetcher.rejected
+
+    async def _estimate_cost(self) -> None:
+        """Estimate what polling takes, for as long as no poll has shown it."""
+        if self._made.cost is None:
+            await self._estimate.make(self.names.number(int(self.ticks.clock())))
 
     async def _poll_feeds(self, fetcher: PollFetcher, deadline: float) -> list[bool]:
         self.names.begin()

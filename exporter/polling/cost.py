@@ -85,21 +85,21 @@ def estimate(
 
 
 class CostEstimate:
-    """The cost of polling an account, estimated again when the number of streams changes."""
+    """The cost of polling an account, estimated while no poll has shown it."""
 
-    def __init__(self, feeds: Sequence[Feed], *, cadence_seconds: int, delay_seconds: int) -> None:
+    def __init__(
+        self, feeds: Sequence[Feed], *, cadence_seconds: int, delay_seconds: int, worker: Worker
+    ) -> None:
         self._feeds = feeds
         self._cadence_seconds = cadence_seconds
         self._delay_seconds = delay_seconds
-        self._streams: int | None = None
+        self._worker = worker
         self.cost: Cost | None = None
-        """None before the end of the first poll."""
+        """None until it is estimated."""
 
-    async def update(self, streams: int, worker: Worker) -> None:
-        """`streams` is the number of streams that the newest poll asked for."""
-        if streams == self._streams:
-            return
-        self.cost = await worker.run(
+    async def make(self, streams: int) -> None:
+        """Estimate it, with so many streams."""
+        self.cost = await self._worker.run(
             lambda: estimate(
                 self._feeds,
                 streams=streams,
@@ -107,7 +107,6 @@ class CostEstimate:
                 delay_seconds=self._delay_seconds,
             )
         )
-        self._streams = streams
 
 
 def _requests(

@@ -43,6 +43,10 @@ class StreamNames:
         self.listed = False
         """Whether names were discovered in this poll."""
 
+    def number(self, now: int) -> int:
+        """How many names are known without asking the vendor."""
+        return len(stream_names(self._book, self.configured, now))
+
     def begin(self) -> None:
         """A poll of the account begins."""
         self._looked_up.clear()

@@ -47,8 +47,6 @@ class FeedPoller:
     ) -> None:
         self.feed = feed
         self.progress = Progress(feed)
-        self.asked_streams = 0
-        """How many streams the newest poll was planned to ask for."""
         self._names = names
         self._recorder = recorder
         self._telemetry = telemetry
@@ -95,6 +93,8 @@ class FeedPoller:
         try:
             async with asyncio.timeout_at(deadline):
                 asked, fetched = await self._fetch(fetcher, int(started), find_account_feed)
+            # Streams that need no request, because they have no new usage, are known by another's.
+            self.progress.asked_nothing = not fetched.requests and not asked.streams
             await self._record(asked, fetched, int(started))
         except TimeoutError:
             failure = PollTimeoutError("the poll took longer than the cadence")
@@ -155,7 +155,6 @@ class FeedPoller:
             hours=self._recorder.hours,
             find_account_feed=find_account_feed,
         )
-        self.asked_streams = len(streams.live) + streams.due
         return await stream_poll.fetch(fetcher)
 
     def _many_requests(self, names: Sequence[str], now: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from exporter.ledger import FeedState
 from exporter.model import DAY, HOUR, Feed
 from exporter.polling.planner import backlog_seconds, requests_follow_window
-from exporter.polling.status import FeedStatus
+from exporter.polling.status import FeedStatus, State
 
 MAX_REDUCTION = 3
 """The largest reduction of a feed's polls."""
@@ -22,7 +22,8 @@ class Progress:
 
     `reduction` is how many times its polls were reduced, because one took too long, or because the
     vendor refused requests as too many (`rate_limited`). For the same reasons, the parts in which
-    its gaps are filled are at most `max_part_seconds` long.
+    its gaps are filled are at most `max_part_seconds` long. `asked_nothing` is whether the newest poll
+    that did not fail had no request to make.
     """
 
     feed: Feed
@@ -31,6 +32,7 @@ class Progress:
     polls_within_limit: int = 0
     max_part_seconds: int | None = None
     polled: bool = False
+    asked_nothing: bool = False
     failing_since: float | None = None
     reason: str | None = None
     error: str | None = None
@@ -73,14 +75,21 @@ class Progress:
 
     def status(self, state: FeedState) -> FeedStatus:
         """The feed's current status; `state` is its state in the ledger."""
-        failing = self.failing_since is not None
+        current = self._state()
         return FeedStatus(
             name=self.feed.name,
-            state="failing" if failing else "ok" if self.polled else "waiting",
-            last_success=state.polled_at,
+            state=current,
+            last_success=None if current == "nothing_to_ask" else state.polled_at,
             newest_data=state.newest,
             failing_since=self.failing_since,
             reason=self.reason,
             error=self.error,
             backlog_seconds=backlog_seconds(state),
         )
+
+    def _state(self) -> State:
+        if self.failing_since is not None:
+            return "failing"
+        if not self.polled:
+            return "waiting"
+        return "nothing_to_ask" if self.asked_nothing else "ok"

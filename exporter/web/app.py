@@ -43,6 +43,9 @@ class Facts(Protocol):
     def healthy(self) -> str | None:
         """None while the poll loop is running, else what is wrong."""
 
+    def reload_failure(self) -> str | None:
+        """None, or why the newest reload failed and the old configuration is in force."""
+
     def ready(self) -> str | None:
         """None once every account was polled or restored, else what is missing."""
 
@@ -194,6 +197,7 @@ class Server:
                         self._facts.now(),
                         self._telemetry_path,
                         self._facts.healthy(),
+                        self._facts.reload_failure(),
                     ),
                     HTML,
                     ((b"content-security-policy", content_security_policy().encode()),),
@@ -205,7 +209,13 @@ class Server:
             case "/config":
                 return Response(200, self._facts.configuration(), "application/yaml; charset=utf-8")
             case "/api/v1/status":
-                return Response(200, _status_json(self._facts.status(), self._facts.now()), JSON)
+                return Response(
+                    200,
+                    _status_json(
+                        self._facts.status(), self._facts.now(), self._facts.reload_failure()
+                    ),
+                    JSON,
+                )
             case _:
                 return Response(404, "Not found.\n")
 
@@ -247,8 +257,12 @@ def _health(problem: str | None, fine: str) -> Response:
     return Response(200, fine) if problem is None else Response(503, f"{problem}\n")
 
 
-def _status_json(accounts: Iterable[AccountStatus], now: float) -> str:
-    return msgspec.json.encode({"now": now, "accounts": tuple(accounts)}).decode()
+def _status_json(
+    accounts: Iterable[AccountStatus], now: float, reload_failure: str | None = None
+) -> str:
+    return msgspec.json.encode(
+        {"now": now, "reload_failure": reload_failure, "accounts": tuple(accounts)}
+    ).decode()
 
 
 async def _send(send: Send, response: Response, method: str) -> None:

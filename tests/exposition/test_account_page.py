@@ -43,6 +43,23 @@ def show(page, feed, levels, *, at):
     page.render(page.set_levels(feed, levels, at=at), at)
 
 
+def test_a_gauge_is_told_as_it_is_on_the_page(page):
+    """Until it expires; what the page leaves out is left out."""
+    levels = [
+        Level(measures.VIEWERS, ("live",), 7),
+        Level(measures.VIEWERS, ("vod",), math.nan),
+        viewers("lobby", 3),
+    ]
+    show(page, "viewers", levels, at=NOW)
+    assert page.gauge(measures.VIEWERS) == {("live",): 7}
+    assert text(page, measures.VIEWERS).endswith('kind="live"} 7\n')
+    assert page.gauge(measures.STREAM_VIEWERS) == {}, "streams may be many"
+    later = NOW + LEVEL_SECONDS
+    page.render(page.due(later), later)
+    assert page.gauge(measures.VIEWERS) == {}
+    assert text(page, measures.VIEWERS) is None
+
+
 def test_a_counter_is_a_line_per_series(shelf, book, page):
     shelf.put(book, measures.VIEWING_SECONDS, ("live",), 1500)
     shelf.put(book, measures.VIEWING_SECONDS, ("vod",), 2000)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 
 from exporter import providers
+from exporter.app import Exporter
+from exporter.config import load
 from exporter.model import DAY, Ask, Feed, Request
 from exporter.polling.cost import cost, estimate
 from tests.support.simulation import Simulation
@@ -54,22 +58,34 @@ def test_some_polls_of_a_day_stand_for_all() -> None:
     assert (few.per_poll, few.per_day) == (10, 7200)
 
 
-async def test_the_status_has_the_cost_with_the_streams_known_now(tmp_path: Path) -> None:
-    """Unknown before the first poll, then with the streams that were found."""
-    simulation = Simulation(tmp_path, providers=["millicast"])
-    async with simulation.running() as exporter:
-        (before,) = exporter.status()
-        assert before.requests_per_poll is before.requests_per_day is None
-        await simulation.poll()
-        (after,) = exporter.status()
-        (collector,) = exporter.collectors
-        account = collector.account
-        exact = cost(
-            account.provider.feeds(account.feeds, account.options),
-            streams=tuple(collector.recorder.book.streams),
-            cadence_seconds=900,
-            delay_seconds=60,
-        )
-    assert collector.recorder.book.streams
-    assert (after.requests_per_poll, after.requests_per_day) == (exact.per_poll, exact.per_day)
-    assert after.cadence_seconds == 900
+class Unanswered(httpx.AsyncBaseTransport):
+    """Vendors that take requests and say nothing."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("streams", [[], ["lobby", "stage"]])
+async def test_the_cost_is_estimated_while_the_first_poll_is_under_way(
+    tmp_path: Path, streams: list[str]
+) -> None:
+    """With the streams that are known so far."""
+    simulation = Simulation(
+        tmp_path, providers=["millicast"], accounts={"millicast": {"streams": streams}}
+    )
+    config = load(simulation.configuration(), providers.load())
+    exporter = await Exporter.open(config, clock=simulation.clock, transport=Unanswered())
+    try:
+        exporter.polling.start()
+        async with asyncio.timeout(60):
+            while (status := exporter.status()[0]).requests_per_poll is None:
+                await asyncio.sleep(0)
+    finally:
+        await exporter.close()
+    exact = cost(
+        simulation.feeds("millicast"), streams=streams, cadence_seconds=900, delay_seconds=60
+    )
+    assert status.polling
+    assert (status.requests_per_poll, status.requests_per_day) == (exact.per_poll, exact.per_day)
+    assert status.requests_measured_polls == 0

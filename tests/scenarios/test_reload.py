@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from exporter import providers
 from exporter.app import Exporter
 from exporter.config import Config, load
 from exporter.model.errors import LedgerWriteError
+from exporter.web.app import Server
 from tests.support.simulation import Simulation
 
 
@@ -67,6 +70,41 @@ async def test_the_ledger_stays_where_it_is(tmp_path: Path) -> None:
         assert "restart" in (await reload(exporter, elsewhere) or "")
         assert not (tmp_path / "elsewhere.db").exists()
         assert await simulation.poll()
+
+
+async def test_a_failed_reload_is_on_the_page_until_one_succeeds(tmp_path: Path) -> None:
+    """As the metric has it: for people and, in the status, for programs."""
+    simulation = Simulation(tmp_path, providers=["millicast"])
+    async with simulation.running() as exporter:
+        server = Server(exporter)
+        transport = httpx.ASGITransport(server)
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as browser:
+
+            async def shown() -> tuple[float | None, str | None, str]:
+                status = (await browser.get("/api/v1/status")).json()
+                page = (await browser.get("/")).text
+                metric = simulation.value("media_exporter_config_last_reload_successful")
+                return metric, status["reload_failure"], page
+
+            assert await simulation.poll()
+            assert (await shown())[:2] == (1, None)
+            path = simulation.configuration()
+            path.write_text(path.read_text().replace("accounts:", "acounts:"))
+            exporter.read_config = lambda: load(path, providers.load())
+            failure = await exporter.reload()
+            assert failure is not None
+            metric, told, page = await shown()
+            assert (metric, told) == (0, failure)
+            assert html.escape(failure) in page.replace("&#39;", "&#x27;").replace(
+                "&#34;", "&quot;"
+            )
+            assert "old configuration is in force" in page
+            assert "✓ Everything works" not in page
+            simulation.configuration()
+            assert await exporter.reload() is None
+            metric, told, page = await shown()
+            assert (metric, told) == (1, None)
+            assert "✓ Everything works" in page
 
 
 async def test_an_account_that_could_not_be_taken_back_is_a_fault(

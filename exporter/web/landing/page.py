@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from exporter import __version__
 from exporter.polling.advice import ADVICE
 from exporter.polling.status import AccountStatus
+from exporter.web.landing.overview import overview
 from exporter.web.landing.times import duration, utc
 from exporter.web.landing.verdict import OWNERS, troubles, verdict
 
@@ -22,14 +23,19 @@ def landing_page(
     now: float,
     telemetry_path: str,
     problem: str | None = None,
+    reload_failure: str | None = None,
 ) -> str:
-    """The whole document. `problem` is what is wrong with the process itself, if anything is."""
+    """The whole document.
+
+    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed.
+    """
     template = _templates().get_template("page.html")
     return template.render(
         accounts=accounts,
         now=now,
         telemetry_path=telemetry_path,
-        verdict=verdict(accounts, problem=problem),
+        verdict=verdict(accounts, problem=problem, reload_failure=reload_failure),
+        overview=overview(accounts),
         troubles=troubles(accounts),
     )
 

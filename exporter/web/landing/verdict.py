@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from exporter.model.errors import NetworkError, PollTimeoutError
 from exporter.polling.advice import ADVICE, Advice, Party, advice
@@ -23,6 +23,13 @@ OWNERS: dict[Party, str] = {
 
 NO_ANSWER = (NetworkError.reason, PollTimeoutError.reason)
 """Reasons that a broken network leads to; a timeout, if a firewall drops packets."""
+
+
+IDLE: Final = "nothing_to_ask"
+"""The state of a feed that proves nothing."""
+
+MOST_NAMED = 5
+"""So many accounts are named in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,12 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The overall state: a headline, and a sentence with details."""
+    """The overall state: a headline, sentences with details, and an error that they speak of."""
 
     tone: Tone
     headline: str
     detail: str
+    error: str | None = None
 
 
 def troubles(accounts: Sequence[AccountStatus]) -> tuple[Trouble, ...]:
@@ -74,14 +82,43 @@ def troubles(accounts: Sequence[AccountStatus]) -> tuple[Trouble, ...]:
     )
 
 
-def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) -> Verdict:
-    """The overall state; `problem` is what is wrong with the process itself."""
+def verdict(
+    accounts: Sequence[AccountStatus],
+    *,
+    problem: str | None = None,
+    reload_failure: str | None = None,
+) -> Verdict:
+    """The overall state.
+
+    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed.
+    """
+    polling = _polling(accounts, problem)
+    if reload_failure is None:
+        return polling
+    old = "The newest reload failed, and the old configuration stays in force"
+    if polling.tone == "bad":
+        return replace(polling, detail=f"{polling.detail} {old}:", error=reload_failure)
+    return Verdict(
+        "note",
+        "The old configuration is in force: the newest reload failed",
+        f"Correct what the error names, then reload. With the old configuration:"
+        f" {_small(polling.headline)}.",
+        reload_failure,
+    )
+
+
+def _polling(accounts: Sequence[AccountStatus], problem: str | None) -> Verdict:
     feeds = [feed for _, feed in _feeds(accounts)]
     failing = sum(feed.state == "failing" for feed in feeds)
     waiting = sum(feed.state == "waiting" for feed in feeds)
     backlog = max((feed.backlog_seconds for feed in feeds), default=0)
     folded = sum(account.streams_folded for account in accounts)
-    everything = f"{_count(len(feeds), 'feed')} of {_count(len(accounts), 'account')}"
+    idle = sum(feed.state == IDLE for feed in feeds)
+    everything = f"{_count(len(feeds) - idle, 'feed')} of {_count(len(accounts), 'account')}"
+    works = "Everything works"
+    if idle:
+        everything += f", and {_count(idle, 'feed')} with nothing to ask"
+        works = "Everything that is asked works"
     if problem is not None:
         return Verdict(
             "bad",
@@ -89,7 +126,7 @@ def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) ->
             f"{problem} This is the exporter's fault: restart it, and report what it logged.",
         )
     if failing:
-        return Verdict("bad", _failing(failing, len(feeds)), _whose(accounts))
+        return Verdict("bad", _failing(failing, len(feeds), idle), _whose(accounts))
     if waiting:
         polled = len(feeds) - waiting
         return Verdict(
@@ -97,29 +134,59 @@ def verdict(accounts: Sequence[AccountStatus], *, problem: str | None = None) ->
             f"Starting: {polled} of {_count(len(feeds), 'feed')} polled",
             "Nothing has failed so far. What the ledger has recorded is shown already.",
         )
+    unproven = [
+        one.name
+        for one in accounts
+        if not one.streams_listed and {feed.state for feed in one.feeds} == {IDLE}
+    ]
+    if unproven:
+        return Verdict("note", *_unproven(unproven, len(accounts)))
     if backlog:
         return Verdict(
             "busy",
-            "Everything works, and catches up",
+            f"{works}, and catches up",
             f"{everything}. Data of an earlier outage is being fetched, oldest first:"
             f" {duration(backlog)} of data to go.",
         )
     if folded:
         return Verdict(
             "note",
-            "Everything works, but not every stream is shown",
+            f"{works}, but not every stream is shown",
             f"{everything}. {_count(folded, 'stream')} beyond the limit are summed up as __other__;"
             " raise limits.streams to see each. Sums are right either way.",
         )
-    return Verdict("good", "Everything works", f"{everything}; the newest poll of each succeeded.")
+    answered = "the newest poll of each succeeded"
+    if idle:
+        answered = "the newest poll of each that asked succeeded"
+    if idle and idle == len(feeds):
+        answered = "the vendor answered with its list of streams, which has no names"
+    return Verdict("good", works, f"{everything}; {answered}.")
 
 
-def _failing(failing: int, feeds: int) -> str:
-    if failing == feeds:
+def _failing(failing: int, feeds: int, idle: int) -> str:
+    if failing == feeds - idle:
+        asking = " that asks anything" if idle else ""
         return "Nothing works: " + (
-            "the only feed fails" if feeds == 1 else f"all {feeds} feeds fail"
+            f"the only feed{asking} fails"
+            if failing == 1
+            else f"all {failing} feeds{asking.replace('asks', 'ask')} fail"
         )
     return f"{failing} of {_count(feeds, 'feed')} {'fails' if failing == 1 else 'fail'}"
+
+
+def _unproven(names: Sequence[str], accounts: int) -> tuple[str, str]:
+    """Headline and detail for accounts none of whose feeds has anything to ask."""
+    few = ", ".join(names[:MOST_NAMED])
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    headline = (
+        "Nothing is asked of any vendor"
+        if len(names) == accounts
+        else f"Nothing is asked for {_count(len(names), 'account')}"
+    )
+    return headline, (
+        f"No feed of {few}{more} has anything to ask: there are no names of streams, or the"
+        " configuration names no ids. So nothing shows that the credential is accepted."
+    )
 
 
 def _whose(accounts: Sequence[AccountStatus]) -> str:
@@ -144,13 +211,17 @@ def _cut_off(accounts: Sequence[AccountStatus], found: Sequence[Trouble]) -> boo
     failing = sum(len(trouble.feeds) for trouble in found)
     return (
         len({account.provider for account in accounts}) > 1
-        and failing == sum(len(account.feeds) for account in accounts)
+        and failing == sum(feed.state != IDLE for _, feed in _feeds(accounts))
         and all(trouble.reason in NO_ANSWER for trouble in found)
     )
 
 
 def _feeds(accounts: Iterable[AccountStatus]) -> Iterable[tuple[AccountStatus, FeedStatus]]:
     return ((account, feed) for account in accounts for feed in account.feeds)
+
+
+def _small(headline: str) -> str:
+    return headline[:1].lower() + headline[1:]
 
 
 def _count(number: int, noun: str) -> str:

@@ -19,12 +19,19 @@ const wanted = WANTED;
 const seen = [];
 function look(frame, page, width) {
   const inside = frame.contentDocument, root = inside.documentElement;
-  const row = inside.querySelector('tbody tr');
+  const row = inside.querySelector('.account tbody tr');
+  const box = one => one.getBoundingClientRect();
+  const table = [...inside.querySelectorAll('.overview tbody tr')];
   seen.push({
     page, width,
     overflow: root.scrollWidth - root.clientWidth,
     styled: frame.contentWindow.getComputedStyle(inside.querySelector('.verdict')).backgroundColor,
     stacked: frame.contentWindow.getComputedStyle(row).display === 'block',
+    verdict: box(inside.querySelector('.verdict')).top,
+    rows: table.map(one => box(one).height),
+    beyond: [...inside.querySelectorAll('.overview td, .overview th')].filter(one =>
+      box(one).right > box(one.closest('section')).right
+    ).length,
     headline: inside.querySelector('h1').textContent,
     small: [...inside.querySelectorAll('*')].filter(one =>
       one.textContent.trim() && parseFloat(frame.contentWindow.getComputedStyle(one).fontSize) < 12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from exporter.polling.status import AccountStatus, FeedStatus
+from exporter.polling.status import AccountStatus, FeedStatus, Figures
 
 NOW = 1_775_000_000.0  # 2026-03-31, 23:33:20 UTC
 HOUR = 3600
@@ -20,6 +20,21 @@ WORKING = FeedStatus(
     backlog_seconds=0,
 )
 WAITING = replace(WORKING, state="waiting", last_success=None, newest_data=None)
+NOTHING_TO_ASK = replace(WAITING, state="nothing_to_ask")
+
+NO_FIGURES = Figures()
+FIGURES = Figures(
+    viewers=1234,
+    month_to_date_delivered_bytes=1_812_345_678_901,
+    month_to_date_viewing_seconds=44_442_000.5,
+    month_to_date_jobs=4321,
+    month_to_date_complete=True,
+    month_to_date_since=NOW - 30 * 24 * HOUR,
+    included_used_ratio=0.83125,
+    included_used_charge="delivery",
+    month_to_date_cost={"EUR": 1234.5},
+    month_forecast_cost={"EUR": 1301.257},
+)
 
 _FEEDS = {
     "millicast": ("live", ("account", "streams", "countries", "viewers")),
@@ -46,7 +61,11 @@ def named(feed: FeedStatus, *names: str) -> tuple[FeedStatus, ...]:
 
 
 def account(
-    *feeds: FeedStatus, name: str = "live", provider: str = "millicast", folded: int = 0
+    *feeds: FeedStatus,
+    name: str = "live",
+    provider: str = "millicast",
+    folded: int = 0,
+    figures: Figures = NO_FIGURES,
 ) -> AccountStatus:
     return AccountStatus(
         name=name,
@@ -56,8 +75,11 @@ def account(
         cadence_seconds=900,
         requests_per_poll=13,
         requests_per_day=1248,
+        requests_measured_polls=12,
         series=1234,
         streams_folded=folded,
+        streams_listed=False,
+        figures=figures,
         feeds=feeds or (WORKING,),
     )
 

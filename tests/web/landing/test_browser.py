@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.web.landing import content_security_policy, landing_page
 from tests.support.components import chromium
 from tests.web.landing.browser import measure
-from tests.web.landing.statuses import NOW, every_account, in_trouble
+from tests.web.landing.statuses import (
+    FIGURES,
+    NO_FIGURES,
+    NOW,
+    account,
+    every_account,
+    in_trouble,
+)
 
 pytestmark = pytest.mark.sockets
 
 NARROW, WIDE = 360, 1400
+ACCOUNTS = 120
+
+
+def many_accounts():
+    """All columns, two currencies, months that are not whole, accounts without a value."""
+    figures = replace(
+        FIGURES,
+        month_to_date_complete=False,
+        month_to_date_cost={"EUR": 123456.789, "USD": 12.3},
+        month_forecast_cost={"EUR": 1234567.89, "USD": 12.3},
+    )
+    return [
+        account(name=f"account-{number:03}", figures=figures if number % 3 else NO_FIGURES)
+        for number in range(ACCOUNTS)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +49,7 @@ def seen(tmp_path_factory):
         {
             "fine": landing_page(every_account(), NOW, "/metrics"),
             "trouble": landing_page(in_trouble(), NOW, "/metrics"),
+            "many": landing_page(many_accounts(), NOW, "/metrics"),
         },
         policy,
         (NARROW, WIDE),
@@ -33,13 +58,22 @@ def seen(tmp_path_factory):
 
 def test_nothing_has_to_be_scrolled_sideways(seen):
     """No page is wider than a narrow or a wide window."""
-    assert len(seen) == 4
+    assert len(seen) == 6
     assert {(one["page"], one["width"]): one["overflow"] for one in seen if one["overflow"]} == {}
 
 
 def test_rows_are_cards_where_it_is_narrow_and_a_table_where_it_is_wide(seen):
     """The layout follows the window."""
-    assert {one["width"]: one["stacked"] for one in seen} == {NARROW: True, WIDE: False}
+    assert {(one["width"], one["stacked"]) for one in seen} == {(NARROW, True), (WIDE, False)}
+
+
+def test_a_hundred_accounts_stay_compact_below_the_verdict(seen):
+    """A line each where it is wide, a few where it is narrow; no value is cut off."""
+    lines = {one["width"]: one["rows"] for one in seen if one["page"] == "/many"}
+    assert {len(rows) for rows in lines.values()} == {ACCOUNTS}
+    assert max(lines[WIDE]) < 32
+    assert max(lines[NARROW]) < 160
+    assert all(one["verdict"] < 120 and one["beyond"] == 0 for one in seen)
 
 
 def test_the_policy_lets_the_style_through(seen):

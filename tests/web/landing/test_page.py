@@ -15,7 +15,9 @@ from exporter.model.errors import REASONS
 from exporter.polling import advice
 from exporter.web.landing import content_security_policy, landing_page
 from tests.web.landing.statuses import (
+    FIGURES,
     HOUR,
+    NOTHING_TO_ASK,
     NOW,
     WAITING,
     WORKING,
@@ -72,22 +74,37 @@ def shape(reading: Reading) -> list[str]:
     return [name for name, _ in reading.elements]
 
 
-@pytest.mark.parametrize("where", ["account", "provider", "feed", "reason", "error", "problem"])
+@pytest.mark.parametrize(
+    "where",
+    ["account", "provider", "feed", "reason", "error", "problem", "reload", "charge", "currency"],
+)
 def test_no_string_becomes_markup(where: str) -> None:
     """Whatever is in a name or an error, the page has the elements it has anyway, and the words."""
 
     def page(words: str) -> Reading:
         told = {"account": "a", "provider": "p", "feed": "f", "reason": "r", "error": "e"}
+        told |= {"reload": "l", "charge": "c", "currency": "EUR"}
         told |= {where: words}
         feed = replace(failing(told["reason"], told["error"]), name=told["feed"])
         return read(
-            account(feed, name=told["account"], provider=told["provider"]),
+            account(
+                feed,
+                name=told["account"],
+                provider=told["provider"],
+                figures=replace(
+                    FIGURES,
+                    included_used_charge=told["charge"],
+                    month_to_date_cost={told["currency"]: 1},
+                ),
+            ),
             problem=words if where == "problem" else None,
+            reload_failure=told["reload"],
         )
 
     harmless, harmful = page("harmless"), page(EVIL)
     assert shape(harmful) == shape(harmless)
-    assert EVIL in "".join(harmful.words)
+    titles = [has.get("title") or "" for _, has in harmful.elements]
+    assert EVIL in ("".join(titles) if where == "charge" else "".join(harmful.words))
     assert not any(name.startswith("on") for _, has in harmful.elements for name in has)
 
 
@@ -148,6 +165,7 @@ def test_the_page_is_accessible() -> None:
         (WORKING, "✓ working"),
         (WAITING, "… waiting"),
         (replace(WORKING, backlog_seconds=30 * HOUR), "… catching up"),
+        (NOTHING_TO_ASK, "– nothing to ask"),
         (failing("server"), "✕ failing for 2 h 1 min"),
     ],
 )
@@ -163,8 +181,8 @@ def test_an_account_says_when_and_how_much() -> None:
     for said in (
         "Next pollin 13 min",
         "Polled every15 min",
-        "Requests a poll13",
-        "Requests a day1,248",
+        "Requests a poll13 measured",
+        "Requests a day1,248 measured",
         "Series1,234",
         "Streams folded! 12",
         "1 min 5 s ago",
@@ -180,6 +198,8 @@ def test_an_account_says_when_and_how_much() -> None:
         ({"polling": True, "next_poll": NOW - 1}, "Next pollunder way"),
         ({"next_poll": None}, "Next poll–"),
         ({"next_poll": NOW - 5}, "Next polldue"),
+        ({"requests_measured_polls": 0}, "Requests a poll13 estimated"),
+        ({"requests_measured_polls": 0}, "Requests a day1,248 estimated"),
         ({"requests_per_day": None}, "Requests a day–"),
     ],
 )
@@ -193,6 +213,14 @@ def test_data_of_a_bucket_that_is_not_over_is_up_to_now() -> None:
     text = read(account(replace(WORKING, newest_data=int(NOW) + 1600))).text
     assert "up to now" in text
     assert "in 26 min" not in text
+
+
+def test_a_failed_reload_is_on_the_page_with_its_error() -> None:
+    """In the verdict, and with it in the window's title."""
+    page = landing_page(every_account(), NOW, "/metrics", None, "config.yaml:3: unknown key")
+    assert "<title>! The old configuration is in force" in page
+    assert "<code>config.yaml:3: unknown key</code>" in page
+    assert "✓ Everything works" not in page
 
 
 def test_every_reason_has_advice() -> None:

@@ -10,6 +10,7 @@ from exporter.web.landing.times import duration
 from exporter.web.landing.verdict import troubles, verdict
 from tests.web.landing.statuses import (
     HOUR,
+    NOTHING_TO_ASK,
     WAITING,
     WORKING,
     account,
@@ -35,12 +36,93 @@ CATCHING_UP = replace(WORKING, backlog_seconds=30 * HOUR)
         ([account(*3 * [failing("auth")])], "bad", "Nothing works: all 3 feeds fail"),
         ([account(failing("auth"), CATCHING_UP, folded=3)], "bad", "1 of 2 feeds fails"),
         ([account(WAITING, CATCHING_UP)], "busy", "Starting: 1 of 2 feeds polled"),
+        ([account(NOTHING_TO_ASK)], "note", "Nothing is asked of any vendor"),
+        (
+            [account(WORKING), *2 * [account(NOTHING_TO_ASK)]],
+            "note",
+            "Nothing is asked for 2 accounts",
+        ),
+        ([account(WORKING, NOTHING_TO_ASK)], "good", "Everything that is asked works"),
+        (
+            [replace(account(NOTHING_TO_ASK), streams_listed=True)],
+            "good",
+            "Everything that is asked works",
+        ),
+        (
+            [account(CATCHING_UP, NOTHING_TO_ASK)],
+            "busy",
+            "Everything that is asked works, and catches up",
+        ),
+        (
+            [account(WORKING, NOTHING_TO_ASK, folded=3)],
+            "note",
+            "Everything that is asked works, but not every stream is shown",
+        ),
+        (
+            [account(failing("auth"), NOTHING_TO_ASK)],
+            "bad",
+            "Nothing works: the only feed that asks anything fails",
+        ),
+        (
+            [account(*2 * [failing("auth")], NOTHING_TO_ASK)],
+            "bad",
+            "Nothing works: all 2 feeds that ask anything fail",
+        ),
+        ([account(failing("auth"), WORKING, NOTHING_TO_ASK)], "bad", "1 of 3 feeds fails"),
     ],
 )
 def test_the_worst_that_is_true_is_the_verdict(accounts, tone: str, headline: str) -> None:
     """Failing goes before starting, that before catching up, that before folded streams."""
     said = verdict(accounts)
     assert (said.tone, said.headline) == (tone, headline)
+
+
+def test_what_was_not_asked_is_not_said_to_work() -> None:
+    """It is counted apart; an account for which nothing is asked is named."""
+    some = verdict([account(WORKING, WORKING, NOTHING_TO_ASK)]).detail
+    assert some == (
+        "2 feeds of 1 account, and 1 feed with nothing to ask;"
+        " the newest poll of each that asked succeeded."
+    )
+    idle = [account(NOTHING_TO_ASK, name=f"idle-{number}") for number in range(7)]
+    said = verdict([account(WORKING), *idle]).detail
+    assert said.startswith("No feed of idle-0, idle-1, idle-2, idle-3, idle-4 and 2 more has")
+    assert "nothing shows that the credential is accepted" in said
+    assert "The rest works" not in verdict([account(failing("auth"), NOTHING_TO_ASK)]).detail
+
+
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        every_account(),
+        [account(WORKING, WAITING)],
+        [account(WORKING, CATCHING_UP)],
+        [account(folded=3)],
+        [account(NOTHING_TO_ASK)],
+    ],
+)
+def test_after_a_failed_reload_not_everything_works(accounts) -> None:
+    """Whatever the polls say: the old configuration is in force, and why."""
+    said = verdict(accounts, reload_failure="config.yaml:3: unknown key")
+    assert said.tone == "note"
+    assert said.headline == "The old configuration is in force: the newest reload failed"
+    assert said.error == "config.yaml:3: unknown key"
+    polls = verdict(accounts)
+    assert polls.error is None
+    assert polls.headline.lower() in said.detail.lower()
+
+
+@pytest.mark.parametrize("problem", [None, "The poll loop does not move."])
+def test_a_failed_reload_is_said_beside_what_is_worse(problem: str | None) -> None:
+    """Failing feeds and a stuck process keep their headline."""
+    accounts = [account(failing("auth"))]
+    alone = verdict(accounts, problem=problem)
+    said = verdict(accounts, problem=problem, reload_failure="config.yaml:3: unknown key")
+    assert (said.tone, said.headline) == ("bad", alone.headline)
+    assert said.detail == (
+        f"{alone.detail} The newest reload failed, and the old configuration stays in force:"
+    )
+    assert said.error == "config.yaml:3: unknown key"
 
 
 def test_a_stuck_process_goes_before_everything() -> None:
@@ -88,6 +170,7 @@ def test_no_answer_from_any_vendor_is_this_machines_network(reasons) -> None:
     assert "this machine's network" in verdict(accounts).detail
     assert "this machine's network" not in verdict([accounts[0], accounts[0]]).detail
     assert "this machine's network" not in verdict([*accounts, account(WORKING)]).detail
+    assert "this machine's network" in verdict([*accounts, account(NOTHING_TO_ASK)]).detail
     assert "this machine's network" not in verdict([*accounts, account(failing("auth"))]).detail
 
 
