@@ -64,7 +64,7 @@ BACKLOG = OwnMetric(
     "media_exporter_backlog_seconds",
     "gauge",
     FEED,
-    "Time left out by an outage that is still to be filled in.",
+    "Time left out by an outage or by the first poll that is still to be filled in.",
 )
 REQUESTS = OwnMetric(
     "media_exporter_requests_total",

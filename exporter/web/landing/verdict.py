@@ -145,7 +145,7 @@ def _polling(accounts: Sequence[AccountStatus], problem: str | None) -> Verdict:
         return Verdict(
             "busy",
             f"{works}, and catches up",
-            f"{everything}. Data of an earlier outage is being fetched, oldest first:"
+            f"{everything}. Older data is being fetched, oldest first:"
             f" {duration(backlog)} of data to go.",
         )
     if folded:
