@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from exporter.billing.pricing import (
-    COMMITMENT,
     Days,
     Line,
     Usage,
@@ -20,7 +19,7 @@ from exporter.billing.pricing import (
 from exporter.ledger import Book
 from exporter.ledger.contract import Ledger, Reader
 from exporter.model import DAY, Level, Step, Window
-from exporter.model.contracts import Contract, Metered
+from exporter.model.contracts import COMMITMENT, Contract, Metered
 from exporter.model.measures import (
     BUDGET,
     COMMITTED,
@@ -69,27 +68,33 @@ class Billing:
         return dict.fromkeys(one.metered for one in charges if one.metered is not None)
 
     def _month_to_date(self, known: Mapping[Metered, Days], month: int, now: int) -> list[Level]:
-        levels: list[Level] = []
         lines = _known(bill(self.contracts, _of(known), month, until=now + 1), known)
         whole = self._forecast(known, month, now)
-        for (name, currency), line in lines.items():
+        levels = [
+            Level(MONTH_TO_DATE_COST, (name, currency), float(line.cost))
+            for (name, currency), line in lines.items()
+            if line.priced
+        ]
+        for name, line in _last_of_each_name(lines).items():
             metered = line.charge.metered
-            if metered is None or metered.tiers:
-                levels.append(Level(MONTH_TO_DATE_COST, (name, currency), float(line.cost)))
-            if metered is None or line.used is None:
+            if metered is None or metered not in known:
                 continue
             labels = (name, metered.unit)
-            used = Fraction(line.used) / metered.unit_parts
-            levels.append(Level(MONTH_TO_DATE_CHARGED_UNITS, labels, float(used)))
+            used = Fraction(line.used or 0)
+            units = used / metered.unit_parts
+            levels.append(Level(MONTH_TO_DATE_CHARGED_UNITS, labels, float(units)))
+            if line.last < now // DAY * DAY:  # nothing more is counted for it
+                continue
             if metered.tiers:
-                price = float(next_price(metered, line.used))
-                levels.append(Level(PRICE, (*labels, currency), price))
+                price = float(next_price(metered, used))
+                levels.append(Level(PRICE, (*labels, line.currency), price))
             if not metered.included:
                 continue
             included = Fraction(metered.included)
             levels.append(Level(INCLUDED_UNITS, labels, float(included)))
-            levels.append(Level(INCLUDED_USED_RATIO, labels, float(used / included)))
-            if (later := whole.get((name, currency))) is not None:
+            levels.append(Level(INCLUDED_USED_RATIO, labels, float(units / included)))
+            later = whole[name, line.currency]
+            if later.charge.metered is not None and later.charge.metered.measure is metered.measure:
                 ratio = Fraction(later.used or 0) / metered.unit_parts / included
                 levels.append(Level(MONTH_FORECAST_INCLUDED_USED_RATIO, labels, float(ratio)))
         missing = missing_to_commitment(self.contracts, whole, month)
@@ -115,7 +120,7 @@ class Billing:
         """What the month before came to; nothing where the ledger does not have all of it."""
         end = Step.MONTH.after(month)
         lines = bill(self.contracts, _of(known), month, until=end)
-        metered = [one.charge.metered for one in lines.values() if one.charge.metered is not None]
+        metered = [one for line in lines.values() for one in line.metered]
         if (
             not lines
             or any(one not in known for one in metered)
@@ -125,7 +130,7 @@ class Billing:
         levels = [
             Level(PREVIOUS_MONTH_COST, (name, currency), float(line.cost))
             for (name, currency), line in lines.items()
-            if line.charge.metered is None or line.charge.metered.tiers
+            if line.priced
         ]
         missing = missing_to_commitment(self.contracts, lines, month)
         if missing is not None:
@@ -189,9 +194,21 @@ def _of(known: Mapping[Metered, Days]) -> Usage:
 
 
 def _known(lines: Lines, known: Mapping[Metered, Days]) -> Lines:
-    """Without the charges whose counter the account does not have."""
+    """Without the charges of which the account has no counter."""
     return {
         key: line
         for key, line in lines.items()
-        if line.charge.metered is None or line.charge.metered in known
+        if line.fee or any(metered in known for metered in line.metered)
     }
+
+
+def _last_of_each_name(lines: Lines) -> Mapping[str, Line]:
+    """By the charge's name, the line of the terms that had it last.
+
+    Units have no currency, so that there is one series for a name whose currency has changed.
+    """
+    last: dict[str, Line] = {}
+    for (name, _), line in lines.items():
+        if name not in last or last[name].last < line.last:
+            last[name] = line
+    return last

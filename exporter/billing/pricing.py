@@ -19,9 +19,6 @@ Days = Mapping[int, int | Fraction]
 Usage = Callable[[Metered], Days]
 """The days of what a charge meters."""
 
-COMMITMENT = "commitment"
-"""The name of the charge for what is missing to the commitment."""
-
 
 def cost(metered: Metered, parts: int | Fraction) -> Fraction:
     """What the first `parts` of a month cost: nothing for those included, then tier by tier."""
@@ -59,15 +56,39 @@ def in_force(contracts: Iterable[Contract], day: int) -> Contract | None:
 
 @dataclass(slots=True)
 class Line:
-    """One charge of one month. `days` is what each day costs, a fee on the day it is due.
+    """One name of a charge in one currency and month, whatever the terms called it by then say.
 
-    `used` are the parts that were metered, None for a fee.
+    `charges` are what they say, oldest first, and `last` is the last day on which they held.
+    `days` is what each day costs, a fee on the day it is due. `used` are the parts of the last
+    one's counter that were metered in the month under this name, in other currencies, too; None
+    for a fee.
     """
 
-    charge: Charge
     currency: str
+    charges: list[Charge] = field(default_factory=list)
+    last: int = 0
     days: dict[int, Fraction] = field(default_factory=dict)
     used: int | Fraction | None = None
+
+    @property
+    def charge(self) -> Charge:
+        """What the last of the terms say."""
+        return self.charges[-1]
+
+    @property
+    def metered(self) -> list[Metered]:
+        """All that is counted for it."""
+        return [charge.metered for charge in self.charges if charge.metered is not None]
+
+    @property
+    def fee(self) -> bool:
+        """Whether it was a fee by any of the terms."""
+        return any(charge.metered is None for charge in self.charges)
+
+    @property
+    def priced(self) -> bool:
+        """Whether it is more than a quota by any of the terms, and has a cost, if of 0."""
+        return self.fee or any(metered.tiers for metered in self.metered)
 
     @property
     def cost(self) -> Fraction:
@@ -92,24 +113,27 @@ def bill(
         if contract is None:
             continue
         for charge in contract.charges:
-            key = (charge.name, contract.currency)
-            if charge.metered is None:
-                if charge.name not in fees:
-                    fees.add(charge.name)
-                    line = lines.setdefault(key, Line(charge, contract.currency))
-                    line.days[day] = Fraction(charge.fee or 0)
+            if charge.metered is None and charge.name in fees:
                 continue
-            line = lines.setdefault(key, Line(charge, contract.currency, used=0))
-            line.charge = charge
+            line = lines.setdefault((charge.name, contract.currency), Line(contract.currency))
+            line.last = day
+            if not line.charges or line.charge is not charge:
+                line.charges.append(charge)
+            if charge.metered is None:
+                fees.add(charge.name)
+                line.days[day] = Fraction(charge.fee or 0)
+                continue
             amount = usage(charge.metered).get(day, 0)
             if amount:
                 meter = (charge.name, charge.metered.measure)
                 before = used.get(meter, 0)
                 used[meter] = before + amount
-                line.used = (line.used or 0) + amount
                 line.days[day] = cost(charge.metered, before + amount) - cost(
                     charge.metered, before
                 )
+    for (name, _), line in lines.items():
+        if line.charge.metered is not None:
+            line.used = used.get((name, line.charge.metered.measure), 0)
     return lines
 
 

@@ -28,7 +28,7 @@ from exporter.config.kinds import (
 )
 from exporter.config.settings import LedgerSettings, Limits, Polling, RemoteWrite
 from exporter.model import BearerToken, ClientCredentials, Option, Provider
-from exporter.model.contracts import UNITS
+from exporter.model.contracts import COMMITMENT, UNITS
 from exporter.model.measures import CATALOGUE
 
 
@@ -279,7 +279,10 @@ CONTRACT = (
 
 CHARGE_NAME = Field(
     "name",
-    Text("1 to 128 printable characters", r"[^\x00-\x1f\x7f]{1,128}"),
+    Text(
+        f"1 to 128 printable characters other than `{COMMITMENT}`",
+        rf"(?!{COMMITMENT}$)[^\x00-\x1f\x7f]{{1,128}}",
+    ),
     "The `charge` label; unique within the entry.",
     required=True,
 )

@@ -13,12 +13,12 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
 
-from exporter.billing.pricing import COMMITMENT, Line, bill, in_force, missing_to_commitment
+from exporter.billing.pricing import Line, bill, in_force, missing_to_commitment
 from exporter.history.metered import Amounts, amounts, complete_from
 from exporter.history.reader import Choice, HistoryError, feeds
 from exporter.ledger.contract import FeedHistory, History
 from exporter.model import DAY, Step
-from exporter.model.contracts import Contract, Metered
+from exporter.model.contracts import COMMITMENT, Contract, Metered
 
 COST_DIGITS: Final = 12
 """Decimals of costs and quantities."""

@@ -9,6 +9,9 @@ from typing import Final
 
 from exporter.model.facts import Measure
 
+COMMITMENT: Final = "commitment"
+"""The name of the charge for what is missing to the commitment; no other has it."""
+
 UNITS: Final[Mapping[str, Mapping[str, int]]] = {
     "bytes": {"GB": 10**9, "TB": 10**12, "GiB": 2**30, "TiB": 2**40},
     "seconds": {"minute": 60, "hour": 3600},

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from exporter.billing.gauges import Billing
-from exporter.model import DAY, Measure
+from exporter.history import focus
+from exporter.history.reader import Choice, reading
+from exporter.model import DAY, Measure, Step
 from exporter.model.contracts import Charge, Contract, Metered, Tier
 from exporter.model.measures import (
     BUDGET,
@@ -25,6 +30,7 @@ from exporter.model.measures import (
     MONTH_TO_DATE_COST,
     PREVIOUS_MONTH_COST,
     PRICE,
+    RECEIVED_BYTES,
     STREAM_DELIVERED_BYTES,
     TRANSCODED_SECONDS,
 )
@@ -149,3 +155,185 @@ def test_the_end_of_the_contract_is_that_of_its_last_terms(notebook: Notebook) -
     two = Contract("EUR", change, (PLAN,), end=end, last=True)
     assert levels(notebook, one, two)[CONTRACT_END, ()] == end
     assert (CONTRACT_END, ()) not in levels(notebook, one)
+
+
+def test_units_are_counted_once_over_a_change_of_currency(notebook: Notebook) -> None:
+    """The quota and the price are those of the terms in force; each currency keeps its cost."""
+    change = APRIL + DAY
+    metered = Metered(DELIVERED_BYTES, "GB", (), Decimal(10), TIERS)
+    quota = Charge("delivery", metered=metered)
+    rows = [(DELIVERED_BYTES, ("live",), hour, 9 * GB) for hour in (24, 48)]
+    notebook.poll(rows, at=49)
+    found = levels(
+        notebook, Contract("EUR", 0, (DELIVERY,), end=change), Contract("USD", change, (quota,))
+    )
+    assert found[MONTH_TO_DATE_CHARGED_UNITS, ("delivery", "GB")] == 18
+    assert found[INCLUDED_UNITS, ("delivery", "GB")] == 10
+    assert found[INCLUDED_USED_RATIO, ("delivery", "GB")] == 1.8
+    assert found[MONTH_FORECAST_INCLUDED_USED_RATIO, ("delivery", "GB")] > 1.8
+    assert found[MONTH_TO_DATE_COST, ("delivery", "EUR")] == 5 * 2
+    assert found[MONTH_TO_DATE_COST, ("delivery", "USD")] == 8 * 2
+    assert found[PRICE, ("delivery", "GB", "USD")] == 2
+    assert (PRICE, ("delivery", "GB", "EUR")) not in found
+
+
+def test_units_of_another_counter_are_not_added_up(notebook: Notebook) -> None:
+    """Where later terms count something else under the same name."""
+    change = APRIL + DAY
+    other = Metered(RECEIVED_BYTES, "GB", (), Decimal(4), TIERS)
+    rows = [
+        (DELIVERED_BYTES, ("live",), 24, 9 * GB),
+        (RECEIVED_BYTES, ("live",), 24, 100 * GB),
+        (RECEIVED_BYTES, ("live",), 48, 5 * GB),
+    ]
+    notebook.poll(rows, at=49)
+    found = levels(
+        notebook,
+        Contract("EUR", 0, (DELIVERY,), end=change),
+        Contract("EUR", change, (Charge("delivery", metered=other),)),
+    )
+    assert found[MONTH_TO_DATE_CHARGED_UNITS, ("delivery", "GB")] == 5
+    assert found[INCLUDED_USED_RATIO, ("delivery", "GB")] == 5 / 4
+    assert found[MONTH_TO_DATE_COST, ("delivery", "EUR")] == 5 * 2 + 1 * 2
+
+
+def test_what_has_cost_something_goes_on_being_shown_as_a_quota(notebook: Notebook) -> None:
+    """In the month in which it lost its price, and as the month before."""
+    change = APRIL + DAY
+    free = Charge("delivery", metered=Metered(DELIVERED_BYTES, "GB", (), Decimal(30)))
+    terms = (Contract("EUR", 0, (DELIVERY,), end=change), Contract("EUR", change, (free,)))
+    notebook.poll([(DELIVERED_BYTES, ("live",), hour, 9 * GB) for hour in (24, 48)], at=49)
+    found = levels(notebook, *terms)
+    assert found[MONTH_TO_DATE_COST, ("delivery", "EUR")] == 10
+    assert found[INCLUDED_USED_RATIO, ("delivery", "GB")] == 18 / 30
+    assert PRICE not in {measure for measure, _ in found}
+    notebook.poll([], at=24 * 32)
+    found = levels(notebook, *terms)
+    assert found[PREVIOUS_MONTH_COST, ("delivery", "EUR")] == 10
+    assert (MONTH_TO_DATE_COST, ("delivery", "EUR")) not in found
+
+
+def test_what_has_cost_something_is_shown_when_the_counter_that_follows_is_not_there(
+    notebook: Notebook,
+) -> None:
+    """Of the one that is not there, neither units nor a quota."""
+    change = APRIL + DAY
+    unknown = Metered(TRANSCODED_SECONDS, "minute", (), Decimal(30), TIERS)
+    notebook.poll([(DELIVERED_BYTES, ("live",), 24, 9 * GB)], at=49)
+    found = levels(
+        notebook,
+        Contract("EUR", 0, (DELIVERY,), end=change),
+        Contract("EUR", change, (Charge("delivery", metered=unknown),)),
+    )
+    assert found == {
+        (MONTH_TO_DATE_COST, ("delivery", "EUR")): 10,
+        (MONTH_FORECAST_COST, ("EUR",)): 10,
+    }
+
+
+def test_a_charge_that_terms_in_force_lack_keeps_its_cost_and_units(notebook: Notebook) -> None:
+    """Its quota and price are gone: nobody can use any more of it."""
+    change = APRIL + DAY
+    notebook.poll([(DELIVERED_BYTES, ("live",), 24, 9 * GB)], at=49)
+    found = levels(
+        notebook, Contract("EUR", 0, (DELIVERY,), end=change), Contract("EUR", change, (PLAN,))
+    )
+    assert found[MONTH_TO_DATE_COST, ("delivery", "EUR")] == 10
+    assert found[MONTH_TO_DATE_CHARGED_UNITS, ("delivery", "GB")] == 9
+    assert not {measure for measure, _ in found} & {INCLUDED_UNITS, INCLUDED_USED_RATIO, PRICE}
+
+
+@some.composite
+def charges(draw: some.DrawFn, name: str) -> Charge:
+    if draw(some.booleans()):
+        return Charge(name, fee=Decimal(draw(some.integers(0, 9))))
+    included = draw(some.none() | some.integers(0, 40).map(Decimal))
+    tiers = draw(some.sampled_from(((), TIERS) if included is not None else (TIERS,)))
+    measure = draw(some.sampled_from((DELIVERED_BYTES, RECEIVED_BYTES, TRANSCODED_SECONDS)))
+    unit = "minute" if measure is TRANSCODED_SECONDS else draw(some.sampled_from(("GB", "TiB")))
+    return Charge(name, metered=Metered(measure, unit, (), included, tiers))
+
+
+@some.composite
+def contracts(draw: some.DrawFn) -> Sequence[Contract]:
+    """Terms of which each may say anything else under the same names."""
+    changes = sorted(draw(some.sets(some.integers(-2, 40), min_size=1, max_size=4)))
+    days = [APRIL + day * DAY for day in changes]
+    ends = [*days[1:], draw(some.sampled_from((None, APRIL + 41 * DAY)))]
+    found = []
+    for start, end in zip(days, ends, strict=True):
+        names = draw(some.sets(some.sampled_from(("a", "b", "c")), min_size=1))
+        found.append(
+            Contract(
+                draw(some.sampled_from(("EUR", "USD"))),
+                start,
+                tuple(draw(charges(name)) for name in sorted(names)),
+                end=end,
+                last=end is not None and start == days[-1],
+                budget=draw(some.sampled_from((None, Decimal(5)))),
+                commitment=draw(some.sampled_from((None, Decimal(5), Decimal(5000)))),
+            )
+        )
+    return found
+
+
+USED = some.lists(
+    some.tuples(
+        some.sampled_from((DELIVERED_BYTES, RECEIVED_BYTES)),
+        some.integers(0, 40 * 24 - 1),
+        some.integers(0, 20 * GB),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(contracts(), USED, some.integers(0, 12 * 24))
+def test_whatever_terms_follow_each_other_no_series_is_there_twice_and_rows_add_up_to_gauges(
+    terms: Sequence[Contract], used: Sequence[tuple[Measure, int, int]], later: int
+) -> None:
+    """A cost that is shown is that of the rows, and rows with a cost are shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        notebook = Notebook(Path(folder))
+        rows = {(measure, hour): amount for measure, hour, amount in used}
+        first = [(DELIVERED_BYTES, ("live",), 0, 1), (RECEIVED_BYTES, ("live",), 0, 1)]
+        bucket = [(measure, ("live",), hour, amount) for (measure, hour), amount in rows.items()]
+        notebook.poll([*first, *bucket], at=40 * 24 + later)
+        found = levels(notebook, *terms)
+        exported = rows_of(notebook, terms)
+        notebook.close()
+    month, before = (
+        Step.MONTH.floor(notebook.now),
+        Step.MONTH.floor(Step.MONTH.floor(notebook.now) - 1),
+    )
+    series = {
+        (
+            measure.name,
+            *(
+                value
+                for label, value in zip(measure.labels, labels, strict=True)
+                if label != "currency"
+            ),
+        )
+        for measure, labels in found
+        if "unit" in measure.labels
+    }
+    assert len(series) == sum("unit" in measure.labels for measure, _ in found)
+    shown_before = any(measure is PREVIOUS_MONTH_COST for measure, _ in found)
+    for measure, when in ((MONTH_TO_DATE_COST, month), (PREVIOUS_MONTH_COST, before)):
+        shown = {labels: value for (own, labels), value in found.items() if own is measure}
+        added: dict[tuple[str, ...], Decimal] = {}
+        for row in exported:
+            if row.BillingPeriodStart == when:
+                key = row.x_Charge, row.BillingCurrency
+                added[key] = added.get(key, Decimal(0)) + row.BilledCost
+        if measure is PREVIOUS_MONTH_COST and not shown_before:
+            continue
+        assert {key for key, cost in added.items() if cost} <= shown.keys()
+        assert shown == pytest.approx({key: float(added.get(key, 0)) for key in shown}, abs=1e-9)
+
+
+def rows_of(notebook: Notebook, terms: Sequence[Contract]) -> list[focus.Row]:
+    account = focus.Billed("millicast", "live", ("account",), tuple(terms))
+    with reading(notebook.path) as history:
+        return list(focus.rows(history, [account], Choice(unsettled=True), now=notebook.now))
