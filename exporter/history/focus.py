@@ -72,7 +72,10 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """An account with terms in the configuration, and the feeds by which it is counted."""
+    """An account with terms in the configuration, and the feeds that are polled for it.
+
+    What the ledger has of other feeds, which were polled before, counts, too.
+    """
 
     provider: str
     account: str
@@ -214,7 +217,6 @@ def rows(
             feed
             for feed in stored
             if (feed.provider, feed.account) == (account.provider, account.account)
-            and feed.name in account.feeds
             and complete_from(feed)
         ]
         if not own:
@@ -241,7 +243,7 @@ def _of_account(
     )
     while start < end:
         after = Step.MONTH.after(start)
-        found = amounts(history, own, wanted, start=start, end=after)
+        found = amounts(history, own, wanted, polled=account.feeds, start=start, end=after)
         yield from _Month(account, start, found).rows(until)
         start = after
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.ledger.contract import FeedHistory, History, SeriesName
 from exporter.model import DAY, Step
 from exporter.model.contracts import Metered
+
+FOR_EVER: Final = 1 << 62
+"""Later than any instant."""
 
 
 @dataclass(slots=True)
@@ -16,13 +20,13 @@ class Amounts:
 
     `ends` is when the last bucket that begins on a day ends; buckets can be wider than a day.
     `complete_from` is from when on the ledger has all buckets of the feeds that are counted by,
-    `settled_until` up to when all of them are final; 0 without a series.
+    `settled_until` up to when all of them are final; those of feeds that are no longer polled are.
     """
 
     days: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
     complete_from: int = 0
-    settled_until: int = 0
+    settled_until: int = FOR_EVER
     known: bool = False
 
     def has(self, instant: int) -> bool:
@@ -34,10 +38,13 @@ class Amounts:
         return self.ends.get(day, day + DAY) <= self.settled_until
 
     def include(self, feed: FeedHistory) -> None:
-        """Count by this feed, too."""
-        until = feed.settled_until
-        self.settled_until = min(self.settled_until, until) if self.known else until
-        self.complete_from = max(self.complete_from, complete_from(feed))
+        """Count by this feed, too, which is polled."""
+        self.settled_until = min(self.settled_until, feed.settled_until)
+        self.include_past(complete_from(feed))
+
+    def include_past(self, complete_from: int) -> None:
+        """Count by a feed, too, that is polled no longer; it has all buckets from then on."""
+        self.complete_from = max(self.complete_from, complete_from)
         self.known = True
 
     def add(self, start: int, width: int, amount: int) -> None:
@@ -57,12 +64,14 @@ def amounts(
     feeds: Sequence[FeedHistory],
     wanted: Iterable[Metered],
     *,
+    polled: Collection[str],
     start: int,
     end: int,
 ) -> Mapping[Metered, Amounts]:
     """What is metered by these feeds of one account, of buckets that begin in this time.
 
-    Series beyond a limit are among them, by their own labels.
+    Series beyond a limit are among them, by their own labels. Feeds that are not among the names
+    `polled` count with what they have. One whose polls ended within this time lacks the rest of it.
     """
     found = {metered: Amounts() for metered in wanted}
     for feed in feeds:
@@ -71,13 +80,20 @@ def amounts(
             targets = [one for metered, one in found.items() if _counts(metered, name)]
             if targets:
                 by_series[series] = targets
-        for one in {id(one): one for targets in by_series.values() for one in targets}.values():
-            one.include(feed)
         if not by_series:
             continue
+        past = feed.name not in polled
+        broken_off = past and feed.settled_until < end
+        for one in {id(one): one for targets in by_series.values() for one in targets}.values():
+            if not past:
+                one.include(feed)
+            elif not broken_off:
+                one.include_past(complete_from(feed))
         for bucket in history.buckets(feed.id, start=start, end=end):
             for one in by_series.get(bucket.series, ()):
                 one.add(bucket.start, bucket.width, bucket.amount)
+                if broken_off:
+                    one.include_past(end)
     return found
 
 

@@ -245,7 +245,7 @@ def test_a_charge_that_terms_in_force_lack_keeps_its_cost_and_units(notebook: No
 
 @some.composite
 def charges(draw: some.DrawFn, name: str) -> Charge:
-    if draw(some.booleans()):
+    if draw(some.integers(0, 3)) == 0:
         return Charge(name, fee=Decimal(draw(some.integers(0, 9))))
     included = draw(some.none() | some.integers(0, 40).map(Decimal))
     tiers = draw(some.sampled_from(((), TIERS) if included is not None else (TIERS,)))
@@ -257,12 +257,12 @@ def charges(draw: some.DrawFn, name: str) -> Charge:
 @some.composite
 def contracts(draw: some.DrawFn) -> Sequence[Contract]:
     """Terms of which each may say anything else under the same names."""
-    changes = sorted(draw(some.sets(some.integers(-2, 40), min_size=1, max_size=4)))
+    changes = sorted(draw(some.sets(some.integers(-2, 34), min_size=2, max_size=4)))
     days = [APRIL + day * DAY for day in changes]
-    ends = [*days[1:], draw(some.sampled_from((None, APRIL + 41 * DAY)))]
+    ends = [*days[1:], draw(some.sampled_from((None, APRIL + 35 * DAY)))]
     found = []
     for start, end in zip(days, ends, strict=True):
-        names = draw(some.sets(some.sampled_from(("a", "b", "c")), min_size=1))
+        names = draw(some.sets(some.sampled_from(("a", "b")), min_size=1))
         found.append(
             Contract(
                 draw(some.sampled_from(("EUR", "USD"))),
@@ -280,7 +280,7 @@ def contracts(draw: some.DrawFn) -> Sequence[Contract]:
 USED = some.lists(
     some.tuples(
         some.sampled_from((DELIVERED_BYTES, RECEIVED_BYTES)),
-        some.integers(0, 40 * 24 - 1),
+        some.integers(1, 40 * 24),
         some.integers(0, 20 * GB),
     ),
     max_size=12,
@@ -288,47 +288,33 @@ USED = some.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(contracts(), USED, some.integers(0, 12 * 24))
+@given(contracts(), USED, some.integers(24, 50 * 24))
 def test_whatever_terms_follow_each_other_no_series_is_there_twice_and_rows_add_up_to_gauges(
-    terms: Sequence[Contract], used: Sequence[tuple[Measure, int, int]], later: int
+    terms: Sequence[Contract], used: Sequence[tuple[Measure, int, int]], at: int
 ) -> None:
     """A cost that is shown is that of the rows, and rows with a cost are shown."""
     with tempfile.TemporaryDirectory() as folder:
         notebook = Notebook(Path(folder))
-        rows = {(measure, hour): amount for measure, hour, amount in used}
+        rows = {(measure, hour): amount for measure, hour, amount in used if hour < at}
         first = [(DELIVERED_BYTES, ("live",), 0, 1), (RECEIVED_BYTES, ("live",), 0, 1)]
         bucket = [(measure, ("live",), hour, amount) for (measure, hour), amount in rows.items()]
-        notebook.poll([*first, *bucket], at=40 * 24 + later)
+        notebook.poll([*first, *bucket], at=at)
         found = levels(notebook, *terms)
         exported = rows_of(notebook, terms)
         notebook.close()
-    month, before = (
-        Step.MONTH.floor(notebook.now),
-        Step.MONTH.floor(Step.MONTH.floor(notebook.now) - 1),
-    )
-    series = {
-        (
-            measure.name,
-            *(
-                value
-                for label, value in zip(measure.labels, labels, strict=True)
-                if label != "currency"
-            ),
-        )
-        for measure, labels in found
-        if "unit" in measure.labels
-    }
-    assert len(series) == sum("unit" in measure.labels for measure, _ in found)
-    shown_before = any(measure is PREVIOUS_MONTH_COST for measure, _ in found)
-    for measure, when in ((MONTH_TO_DATE_COST, month), (PREVIOUS_MONTH_COST, before)):
+    named = [(measure, labels[0]) for measure, labels in found if "unit" in measure.labels]
+    assert len(named) == len(set(named))
+    month = Step.MONTH.floor(notebook.now)
+    periods = {MONTH_TO_DATE_COST: month, PREVIOUS_MONTH_COST: Step.MONTH.floor(month - 1)}
+    for measure, period in periods.items():
         shown = {labels: value for (own, labels), value in found.items() if own is measure}
+        if measure is PREVIOUS_MONTH_COST and not shown:
+            continue  # the ledger does not have all of it
         added: dict[tuple[str, ...], Decimal] = {}
         for row in exported:
-            if row.BillingPeriodStart == when:
+            if row.BillingPeriodStart == period:
                 key = row.x_Charge, row.BillingCurrency
                 added[key] = added.get(key, Decimal(0)) + row.BilledCost
-        if measure is PREVIOUS_MONTH_COST and not shown_before:
-            continue
         assert {key for key, cost in added.items() if cost} <= shown.keys()
         assert shown == pytest.approx({key: float(added.get(key, 0)) for key in shown}, abs=1e-9)
 

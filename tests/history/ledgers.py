@@ -22,18 +22,21 @@ def lines(text: str) -> list[str]:
 
 
 class Notebook:
-    """One account's feed named "account", polled at `now`; everything before is settled."""
+    """One account's `feeds`, polled at `now`; everything before is settled."""
 
-    def __init__(self, folder: Path, *, stream_limit: int = 1000) -> None:
+    def __init__(
+        self, folder: Path, *, stream_limit: int = 1000, feeds: Sequence[str] = ("account",)
+    ) -> None:
         self.path = folder / "usage.db"
         self.now = BEGAN
         self.stream_limit = stream_limit
+        self.feeds = feeds
         self.ledger = Ledger.open(self.path, clock=lambda: self.now, hold_seconds=120)
         self.book = self._book()
 
     def _book(self) -> Book:
         return self.ledger.book(
-            "millicast", "live", feeds=["account"], stream_limit=self.stream_limit
+            "millicast", "live", feeds=self.feeds, stream_limit=self.stream_limit
         )
 
     def close(self) -> None:
@@ -48,13 +51,14 @@ class Notebook:
         events: Sequence[Event] = (),
         gap: Window | None = None,
         filled: Window | None = None,
+        feed: str = "account",
     ) -> list[Revised]:
         """A poll at `at` hours after the beginning of (measure, labels, hour, amount)."""
         self.now = BEGAN + at * HOUR
         self.ledger.record(
             self.book,
             Poll(
-                feed="account",
+                feed=feed,
                 at=self.now,
                 began=BEGAN,
                 usage=[
@@ -67,7 +71,7 @@ class Notebook:
                 advances=filled is None,
             ),
         )
-        return self.ledger.settle(self.book, {"account": SETTLING})
+        return self.ledger.settle(self.book, {feed: SETTLING})
 
     def backfilled(self, choice: Choice = Choice()) -> list[str]:  # noqa: B008 -- frozen
         """The document without what stands above families."""

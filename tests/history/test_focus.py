@@ -267,9 +267,7 @@ def test_compacted_months_have_no_rows_and_no_commitment(notebook: Notebook) -> 
     assert [told(row)[:2] for row in rows(notebook, terms)] == [charges[3]]
 
 
-def test_only_what_the_labels_say_and_feeds_that_are_polled_are_counted(
-    notebook: Notebook,
-) -> None:
+def test_only_what_the_labels_say_is_counted(notebook: Notebook) -> None:
     """Streams beyond the limit by their own name."""
     notebook.close()
     notebook.path.unlink()
@@ -279,9 +277,45 @@ def test_only_what_the_labels_say_and_feeds_that_are_polled_are_counted(
     metered = Metered(STREAM_DELIVERED_BYTES, "GB", (("stream", ("b", "c")),), None, TIERS)
     terms = Contract("EUR", 0, (Charge("x", metered=metered),))
     assert [told(row) for row in rows(limited, terms)] == [("x", "2026-04-01", "4")]
-    other = [billed(terms, feeds=("other",))]
-    assert written(limited, accounts=other).count(b"\n") == 1
     limited.close()
+
+
+def test_what_a_feed_brought_is_charged_after_it_is_polled_no_longer(notebook: Notebook) -> None:
+    """All of it is final. Of the month in which its polls ended the commitment is not known."""
+    terms = Contract("EUR", 0, (DELIVERY, PLAN), commitment=Decimal(100))
+    for month, day in ((4, 1), (5, 9)):
+        bucket = (DELIVERED_BYTES, ("live",), hour(month, day), 9 * GB)
+        notebook.poll([bucket], at=hour(month, day) + 1)
+    notebook.now = BEGAN + hour(7, 2) * HOUR
+    past = [billed(terms, feeds=("other",))]
+    text = written(notebook, accounts=past, choice=Choice()).decode()
+    assert [told(row) for row in csv.DictReader(io.StringIO(text))] == [
+        ("plan", "2026-03-01", "50"),
+        ("delivery", "2026-04-01", "10"),
+        ("plan", "2026-04-01", "50"),
+        ("commitment", "2026-04-30", "40"),
+        ("plan", "2026-05-01", "50"),
+        ("delivery", "2026-05-09", "10"),
+        ("plan", "2026-06-01", "50"),
+        ("plan", "2026-07-01", "50"),
+    ]
+
+
+def test_a_feed_that_is_polled_no_longer_holds_nothing_up(tmp_path: Path) -> None:
+    """Where another counts the same: days get final, and commitments are known."""
+    notebook = Notebook(tmp_path, feeds=("account", "targets"))
+    terms = Contract("EUR", 0, (DELIVERY,), commitment=Decimal(100))
+    notebook.poll(
+        [(DELIVERED_BYTES, ("targets",), hour(4, 1), 6 * GB)], at=hour(4, 2), feed="targets"
+    )
+    notebook.poll([(DELIVERED_BYTES, ("live",), hour(5, 1), 9 * GB)], at=hour(6, 2))
+    text = written(notebook, terms, choice=Choice()).decode()
+    assert [told(row) for row in csv.DictReader(io.StringIO(text))] == [
+        ("delivery", "2026-04-01", "4"),
+        ("delivery", "2026-05-01", "10"),
+        ("commitment", "2026-05-31", "90"),
+    ]
+    notebook.close()
 
 
 def test_parquet_holds_the_same_rows(notebook: Notebook) -> None:
