@@ -64,6 +64,8 @@ class _Flag(click.Option):
     def __init__(self, flag: str, help: str, default: object = None, **options: object) -> None:
         if default is not None:  # which click would take for a value that was given
             options["default"] = default
+        if default is False:  # or click takes the word behind a flag without its opposite
+            options["is_flag"] = True
         dotted = "." in flag
         switch = f"{flag}/--no-{flag[2:]}" if dotted and default is False else flag
         if default is False:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -31,11 +32,11 @@ MODULES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    chosen = flags.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
-    # Imported only now, and only this one: a healthcheck runs every few seconds.
-    module = import_module(f"exporter.cli.{MODULES[chosen.command]}")
-    command: Callable[[SimpleNamespace], int] = module.command
     try:
+        chosen = flags.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
+        # Imported only now, and only this one: a healthcheck runs every few seconds.
+        module = import_module(f"exporter.cli.{MODULES[chosen.command]}")
+        command: Callable[[SimpleNamespace], int] = module.command
         return command(chosen)
     except ConfigError as error:
         # Each begins with file and line, so that an editor can jump there.
@@ -46,7 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has left: nothing to tell and nobody to tell it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
     except OSError as error:
-        flags.complain(str(error))
+        flags.complain(_told(error))
+        if error.errno in _UNWRITTEN:
+            _drop_output()
     return 1
+
+
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing fails with where there is no space, or no device any more."""
+
+
+def _told(error: OSError) -> str:
+    """In words. Only standard output is written to without a name."""
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {why}"
+    return f"cannot write to standard output: {why}" if error.errno in _UNWRITTEN else why
+
+
+def _drop_output() -> None:
+    """Let what is still to be written go nowhere, or Python complains of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

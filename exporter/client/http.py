@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from exporter import __version__
-from exporter.client import responses
+from exporter.client import environment, responses
 from exporter.client.auth import Authenticator, BearerAuth, Header, Post, TokenAuth
 from exporter.client.pacing import NoTurnError, Pacing
 from exporter.model import Provider, Request
@@ -60,7 +60,7 @@ class VendorClient:
     they arrive. A wait between attempts is at most `cadence_seconds` and ends before the caller's
     deadline.
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
-    no `transport` is given); a .netrc is not read, and cookies are not kept. `on_date_header` is
+    no `transport` is given), ExporterError if one of its variables cannot be used; a .netrc is not read, and cookies are not kept. `on_date_header` is
     called with the `Date` of every answer. `large` is a semaphore that all clients share; it limits
     the memory that large answers take. At most `requests_per_second` are started, retries and
     requests for tokens included; waiting for that counts neither as a request in flight nor against
@@ -87,6 +87,8 @@ class VendorClient:
         large: asyncio.Semaphore | None = None,
         requests_per_second: float | None = None,
     ) -> None:
+        if transport is None:
+            environment.check()
         self._account = account
         self._provider = provider
         # User and password in a URL would make httpx replace our Authorization.

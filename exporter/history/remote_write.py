@@ -23,6 +23,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from exporter import __version__
+from exporter.client import environment
 from exporter.client.responses import retry_after_seconds
 from exporter.config import RemoteWrite
 from exporter.credentials import CurrentCredential
@@ -245,7 +246,7 @@ class RemoteWriter:
     """Pushes settled buckets, batch by batch, between `start` and `stop`.
 
     Raises CredentialError when it is constructed and its credential cannot be read, ExporterError
-    when the libraries are missing.
+    when the libraries are missing or the environment's proxies cannot be used.
     """
 
     settings: RemoteWrite
@@ -269,6 +270,8 @@ class RemoteWriter:
         self._secret = None if source is None else CurrentCredential(source)
         if self._secret is not None:
             self._secret.secret()  # raises now if it cannot be read
+        if self.transport is None:
+            environment.check()
         self._http = httpx.AsyncClient(
             transport=self.transport,
             timeout=self.settings.timeout_seconds,

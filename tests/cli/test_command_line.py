@@ -248,20 +248,64 @@ def test_a_missing_config_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_output_that_cannot_be_written_is_one_line() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["once", "--config.file", "CONFIG"],
+        ["export", "--format", "csv", "--config.file", "CONFIG"],
+        ["check-config", "--config.file", "CONFIG"],
+        ["emulate", "--listen-address", "127.0.0.1:0"],
+        ["--help"],
+    ],
+    ids=" ".join,
+)
+def test_output_that_cannot_be_written_is_one_line(config: Path, words: list[str]) -> None:
     """A full disk behind a redirection is told, not shown as a traceback."""
+    if words[0] == "export":
+        run("once", "--config.file", str(config))
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
-            [sys.executable, "-m", "exporter", "emulate", "--listen-address", "127.0.0.1:0"],
+            [
+                sys.executable,
+                "-m",
+                "exporter",
+                *(word.replace("CONFIG", str(config)) for word in words),
+            ],
             stdout=full,
             stderr=subprocess.PIPE,
+            # What is left in a buffer is written at the very end, where Python itself complains.
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
             text=True,
             check=False,
             timeout=60,
         )
     assert result.returncode == 1
+    assert result.stderr == (
+        "media-usage-exporter: cannot write to standard output: No space left on device\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "expected"),
+    [
+        ("serve", "HTTP_PROXY", "ftp://x", "expected the address of a proxy"),
+        ("check-config --online", "NO_PROXY", "[::1", "expected names and addresses"),
+        ("once", "SSL_CERT_FILE", "/nowhere/ca.pem", "expected a file with certificates"),
+    ],
+)
+def test_an_environment_that_no_request_can_be_made_with_is_one_line(
+    config: Path, command: str, variable: str, value: str, expected: str
+) -> None:
+    """Proxies and authorities that cannot be used are told before anything is asked."""
+    result = run(
+        *command.split(),
+        *("--config.file", str(config)),
+        **{variable: value, "MEDIA_USAGE_EXPORTER_WEB_LISTEN_ADDRESS": "127.0.0.1:0"},
+    )
+    assert result.returncode == 1
     (line,) = result.stderr.splitlines()
-    assert "No space left on device" in line
+    assert line.startswith(f"media-usage-exporter: environment variable {variable}: ")
+    assert expected in line
 
 
 def test_flags_beat_variables_beat_defaults(config: Path) -> None:

@@ -91,6 +91,20 @@ def test_a_switch_is_thrown_by_its_variable_and_either_way_by_its_flag(value, wo
     assert flags.parse(words, environment).web_enable_lifecycle is chosen
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["check-config", "--online"], "online"),
+        (["backfill", "--unsettled"], "unsettled"),
+        (["serve", "--web.enable-lifecycle"], "web_enable_lifecycle"),
+    ],
+)
+def test_a_switch_takes_no_value(words, name):
+    chosen = flags.parse([*words, "--config.file", "x.yaml"], {})
+    assert getattr(chosen, name) is True
+    assert str(chosen.config_file) == "x.yaml"
+
+
 # --- Refused --------------------------------------------------------------------------------------
 
 
