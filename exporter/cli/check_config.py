@@ -9,6 +9,7 @@ import click
 import uvloop
 
 from exporter.cli import inputs, online_check
+from exporter.cli.words import counted
 from exporter.config import Account, Config, durations
 from exporter.model.errors import ConfigError, CredentialError
 from exporter.polling.accounts import authenticator_of
@@ -29,7 +30,7 @@ def command(chosen: SimpleNamespace) -> int:
         except CredentialError as error:
             click.echo(f"warning: {error}; serve does not start without it")
     every = durations.written(polling.cadence_seconds)
-    click.echo(f"{config.path}: {len(config.accounts)} accounts, polled every {every}")
+    click.echo(f"{config.path}: {counted(len(config.accounts), 'account')}, polled every {every}")
     total = 0
     for account in config.accounts:
         feeds = list(account.provider.feeds(account.feeds, account.options))
@@ -49,11 +50,11 @@ def command(chosen: SimpleNamespace) -> int:
             )
         click.echo(
             f"  {account.name}: {account.provider.name} at {account.url};"
-            f" feeds {', '.join(account.feeds)}; {requests.per_poll} requests a poll,"
+            f" feeds {', '.join(account.feeds)}; {counted(requests.per_poll, 'request')} a poll,"
             f" {requests.per_day} a day"
         )
     click.echo(
-        f"{total} requests a day at least; further pages of long lists and found streams add to it"
+        f"{counted(total, 'request')} a day at least; further pages of long lists and found streams add to it"
     )
     return _check_online(config) if chosen.online else 0
 

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 
 import click
 
-from exporter import __version__
 from exporter.cli.logs import FORMATS, LEVELS
+from exporter.cli.version import version
 
 PROGRAM = "media-usage-exporter"
 PREFIX = "MEDIA_USAGE_EXPORTER_"
@@ -178,7 +178,22 @@ _HISTORY = (
 )
 _FORMATS = click.Choice(("csv", "jsonl", "parquet", "focus", "focus-parquet"))
 _LABEL = "label to add to each series, such as the job and instance of the scrape"
-_VERSION = click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+
+
+def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        click.echo(version(PROGRAM))
+        ctx.exit()
+
+
+_VERSION = click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    help="Show the version and exit.",
+    callback=_say_version,
+)
 
 COMMANDS = _Commands(
     PROGRAM,

@@ -17,9 +17,12 @@ from exporter import __version__
 from exporter.app import Exporter
 from exporter.cli import inputs, logs
 from exporter.cli.systemd import ServiceManager, watchdog_interval
+from exporter.cli.version import revision
+from exporter.cli.words import counted
 from exporter.config import Config
 from exporter.exposition import garbage_collection
 from exporter.web.connections import raise_descriptor_limit
+from exporter.web.listen import bound_address
 from exporter.web.server import WebOptions
 
 log = logging.getLogger(__name__)
@@ -76,9 +79,19 @@ async def run(
     try:
         for warning in config.warnings:
             log.warning("configuration", extra={"warning": warning})
-        log.info("started", extra={"version": __version__, "accounts": len(config.accounts)})
+        log.info(
+            "started",
+            extra={
+                "version": __version__,
+                "revision": revision(),
+                "address": " ".join(map(bound_address, listeners)),
+                "config": config.path,
+                "ledger": config.ledger.path,
+                "accounts": len(config.accounts),
+            },
+        )
         announce()
-        service_manager.ready(f"polling {len(config.accounts)} accounts")
+        service_manager.ready(f"polling {counted(len(config.accounts), 'account')}")
         interval = watchdog_interval(os.environ, os.getpid())
         if interval is not None:
             start(lambda: notify_watchdog(service_manager, exporter, interval))

@@ -67,9 +67,15 @@ def _bound(family: int, where: tuple[object, ...], *, dualstack: bool = False) -
     return listener
 
 
-def shown_address(listener: socket.socket) -> str:
-    """`HOST:PORT` of a listening socket, as it goes into a URL on this machine."""
+def bound_address(listener: socket.socket) -> str:
+    """`HOST:PORT` as it was bound; `:PORT` for every interface."""
     host, port = listener.getsockname()[:2]
     if host in ("::", "0.0.0.0"):  # noqa: S104 -- compared, not bound
-        host = "localhost"
+        return f":{port}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def shown_address(listener: socket.socket) -> str:
+    """`HOST:PORT` of a listening socket, as it goes into a URL on this machine."""
+    address = bound_address(listener)
+    return f"localhost{address}" if address.startswith(":") else address

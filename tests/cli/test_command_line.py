@@ -16,7 +16,7 @@ from exporter import __version__
 from exporter.cli import demo, flags
 from exporter.emulators.app import Emulators
 from exporter.emulators.world import World
-from tests.support.processes import vendors
+from tests.support.processes import Exporter, vendors
 
 pytestmark = pytest.mark.sockets
 
@@ -67,7 +67,8 @@ def one_line(result: subprocess.CompletedProcess[str]) -> str:
 
 def test_version_is_said() -> None:
     """`--version` names the program and its version."""
-    assert run("--version").stdout == f"media-usage-exporter {__version__}\n"
+    said = run("--version").stdout
+    assert said.startswith(f"media-usage-exporter, version {__version__} (revision: ")
 
 
 def test_wrong_usage_is_exit_2() -> None:
@@ -207,6 +208,33 @@ def test_unreadable_credentials_are_one_line(command: str, config: Path, tmp_pat
     )
     assert "account processing" in line
     assert str(tmp_path / "credential") in line
+
+
+def test_the_first_line_says_where_it_listens_and_what_it_reads(
+    config: Path, tmp_path: Path
+) -> None:
+    """Address, configuration and ledger are in the log, however they were chosen."""
+    ledger = tmp_path / "elsewhere.db"
+    with Exporter(config, "--ledger.path", str(ledger)) as exporter:
+        exporter.wait_until_ready()
+        (started,) = (
+            line for line in exporter.log.read_text().splitlines() if "msg=started" in line
+        )
+        assert exporter.stop() == 0
+    assert f" address={exporter.address} config={config} ledger={ledger} accounts=4" in started
+
+
+def test_one_account_is_not_called_accounts(tmp_path: Path) -> None:
+    """Numbers agree with their nouns."""
+    (tmp_path / "credential").write_text(SECRET)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "accounts:\n  - {name: a, provider: millicast, feeds: [transcoders],"
+        " discover: false, credentials_file: credential}\n"
+    )
+    said = run("check-config", "--config.file", str(path)).stdout
+    assert f"{path}: 1 account, polled every 15m\n" in said
+    assert "feeds transcoders; 1 request a poll" in said
 
 
 def test_a_busy_port_is_one_line(config: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
 from exporter import __version__
-from exporter.cli import flags
+from exporter.cli import flags, version
 from exporter.cli.main import MODULES
 from exporter.emulators.faults import KINDS
 
@@ -210,9 +211,20 @@ def test_help_of_emulate_names_every_kind_of_fault(printed):
 
 
 @pytest.mark.parametrize("words", [["--version"], ["serve", "--version"]])
-def test_the_version_is_one_line_however_narrow_the_terminal(printed, monkeypatch, words):
+def test_the_version_has_the_form_of_prometheus_however_narrow_the_terminal(
+    printed, monkeypatch, tmp_path, words
+):
     monkeypatch.setenv("COLUMNS", "10")
-    assert printed(*words) == f"media-usage-exporter {__version__}\n"
+    monkeypatch.setattr(version, "REVISION", tmp_path / "REVISION")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    said = printed(*words)
+    assert said.splitlines() == [
+        f"media-usage-exporter, version {__version__} (revision: unknown)",
+        f"  python version:   {platform.python_version()}",
+        f"  platform:         {sys.platform}/amd64",
+    ]
+    (tmp_path / "REVISION").write_text("c0ffee\n")
+    assert printed(*words) == said.replace("unknown", "c0ffee")
 
 
 @pytest.mark.sockets

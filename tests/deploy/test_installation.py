@@ -75,7 +75,7 @@ def test_a_wheel_installed_by_its_hashes_runs_outside_the_checkout(distributions
 
     program = binaries / "media-usage-exporter"
     said = run(program, "--version", cwd=tmp_path)
-    assert said == f"media-usage-exporter {exporter.__version__}\n"
+    assert said.startswith(f"media-usage-exporter, version {exporter.__version__} (revision: ")
     assert "studio: millicast at " in run(program, "check-config", cwd=tmp_path)
     where = run(
         binaries / "python", "-c", "import exporter; print(exporter.__file__)", cwd=tmp_path
