@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IROTH, S_IXOTH
 from typing import TypeAlias
 
 from exporter.model.errors import CredentialError
@@ -93,6 +94,15 @@ class FileCredential:
             # From None: the original error carries the content.
             raise CredentialError(f"{what}: not text; expected the credential alone") from None
         return _secret(text, what)
+
+    def exposed(self) -> bool:
+        """Whether every user of this machine can read the file: its own mode, and its folders'."""
+        try:
+            path = self.path.resolve()
+            reachable = all(folder.stat().st_mode & S_IXOTH for folder in path.parents)
+            return reachable and bool(path.stat().st_mode & S_IROTH)
+        except (OSError, ValueError, RuntimeError):  # absent, no path, a loop of links
+            return False
 
     def version(self) -> object:
         """The file's version; None while it does not exist."""

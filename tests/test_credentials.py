@@ -1,6 +1,8 @@
 """Credentials: read clearly, rotated without a restart, never shown."""
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -115,3 +117,17 @@ def test_a_watched_credential_does_not_show_itself(path):
     watched.secret()
     assert SECRET not in repr(watched)
     assert SECRET not in str(vars(watched))
+
+
+@pytest.mark.parametrize(
+    ("folder", "file", "exposed"),
+    [(0o755, 0o644, True), (0o755, 0o640, False), (0o750, 0o644, False), (0o711, 0o604, True)],
+)
+def test_a_file_is_exposed_if_every_user_can_reach_and_read_it(folder, file, exposed):
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are closed
+        path = Path(name) / "credential"
+        path.write_text(SECRET)
+        path.chmod(file)
+        Path(name).chmod(folder)
+        assert FileCredential(path).exposed() is exposed
+        assert not FileCredential(Path(name) / "none").exposed()

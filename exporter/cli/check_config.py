@@ -21,7 +21,7 @@ from exporter.web.toolkit import load as load_web
 def command(chosen: SimpleNamespace) -> int:
     """Print the report; 1 if with `--online` a vendor refuses a feed that is polled."""
     config = _load(chosen)
-    for warning in config.warnings:
+    for warning in inputs.warnings(config):
         click.echo(f"warning: {warning}")
     polling = config.polling
     for account in config.accounts:

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from exporter import providers
-from exporter.config import Config, load
+from exporter.config import AppCredential, BearerCredential, Config, load
+from exporter.credentials import CredentialSource, FileCredential
 from exporter.model.errors import ServeError
 from exporter.web.listen import listen
 from exporter.web.server import WebOptions
@@ -24,6 +25,33 @@ def configuration(chosen: SimpleNamespace) -> Config:
     if path:
         config = replace(config, ledger=replace(config.ledger, path=Path(path).absolute()))
     return config
+
+
+def warnings(config: Config) -> list[str]:
+    """Lines about what works and is better otherwise: the file's, and what it refers to."""
+    return [
+        *config.warnings,
+        *(
+            f"credential file {file.path}: every user of this machine can read it;"
+            " expected mode 0600 or 0400"
+            for file in _credential_files(config)
+            if file.exposed()
+        ),
+    ]
+
+
+def _credential_files(config: Config) -> list[FileCredential]:
+    """Each once, in the order of the configuration."""
+    sources: list[CredentialSource | None] = []
+    for account in config.accounts:
+        match account.credential:
+            case AppCredential(key=key, secret=secret):
+                sources += [key, secret]
+            case BearerCredential(token=token):
+                sources.append(token)
+    if config.remote_write is not None:
+        sources += [config.remote_write.token, config.remote_write.password]
+    return list(dict.fromkeys(one for one in sources if isinstance(one, FileCredential)))
 
 
 def listeners(chosen: SimpleNamespace) -> list[socket.socket]:

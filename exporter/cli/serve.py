@@ -77,7 +77,7 @@ async def run(
 
     loop.add_signal_handler(signal.SIGHUP, start, reload)
     try:
-        for warning in config.warnings:
+        for warning in inputs.warnings(config):
             log.warning("configuration", extra={"warning": warning})
         log.info(
             "started",

@@ -155,7 +155,10 @@ class Server:
         return response
 
     def _selected_accounts(self, query: bytes) -> frozenset[str] | None:
-        """The accounts that `?account=` and `?provider=` select; None for all of them."""
+        """The accounts that `?account=` and `?provider=` select; None for all of them.
+
+        ValueError, with a message for people, if they select none.
+        """
         if not query:
             return None
         wanted: dict[str, set[str]] = {"account": set(), "provider": set()}
@@ -166,15 +169,26 @@ class Server:
             return None
         known = self._facts.accounts
         for name, position in (("provider", 0), ("account", 1)):
-            unknown = wanted[name] - {pair[position] for pair in known}
+            names = sorted({pair[position] for pair in known})
+            unknown = wanted[name].difference(names)
             if unknown:
-                raise ValueError(f"unknown {name}: {', '.join(sorted(unknown))}")
-        return frozenset(
+                raise ValueError(
+                    f"unknown {name}: {', '.join(sorted(map(repr, unknown)))}; known: {', '.join(names)}"
+                )
+        selected = frozenset(
             account
             for provider, account in known
             if (not wanted["account"] or account in wanted["account"])
             and (not wanted["provider"] or provider in wanted["provider"])
         )
+        if not selected:
+            others = ", ".join(
+                f"{account} is of {provider}"
+                for provider, account in known
+                if account in wanted["account"]
+            )
+            raise ValueError(f"account and provider exclude each other: {others}")
+        return selected
 
     async def _respond(self, method: str, path: str) -> Response:
         reads = method in ("GET", "HEAD")
@@ -207,7 +221,7 @@ class Server:
             case "/-/ready":
                 return _health(self._facts.ready(), "Ready.\n")
             case "/config":
-                return Response(200, self._facts.configuration(), "application/yaml; charset=utf-8")
+                return Response(200, self._facts.configuration())  # browsers would save YAML
             case "/api/v1/status":
                 return Response(
                     200,

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,26 @@ def test_check_config_warns_of_a_credential_that_cannot_be_read(
             f"warning: account {account}: credential file {tmp_path / 'credential'}: cannot be read:"
             " No such file or directory;" in result.stdout
         )
+
+
+def test_a_credential_that_everybody_can_read_is_warned_of(config: Path) -> None:
+    """`check-config` says so in a line for each file, and `serve` in its log."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are closed
+        Path(name).chmod(0o755)
+        credential = Path(name) / "credential"
+        credential.write_text("demo")
+        credential.chmod(0o644)
+        config.write_text(
+            config.read_text().replace(str(config.parent / "credential"), str(credential))
+        )
+        warning = f"credential file {credential}: every user of this machine can read it;"
+        said = run("check-config", "--config.file", str(config)).stdout
+        assert said.count(f"warning: {warning} expected mode 0600 or 0400\n") == 1
+        with Exporter(config) as exporter:
+            exporter.wait_until_ready()
+            assert warning in exporter.log.read_text()
+        credential.chmod(0o600)
+        assert "warning" not in run("check-config", "--config.file", str(config)).stdout
 
 
 def test_check_config_warns_of_feeds_that_ask_for_nothing(tmp_path: Path) -> None:

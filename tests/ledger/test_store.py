@@ -54,6 +54,22 @@ def test_a_ledger_is_made_when_missing(path, clock):
     assert path.read_bytes().startswith(b"SQLite format 3\0")
 
 
+def test_a_ledger_is_for_its_owner_alone_and_an_old_one_keeps_its_mode(path, clock):
+    before = os.umask(0o022)
+    try:
+        ledger = open_ledger(path, clock)
+        open_book(ledger)
+        beside = sorted(path.parent.iterdir())
+        assert len(beside) == 4, "with -wal, -shm and .lock"
+        assert {file.stat().st_mode & 0o777 for file in beside} == {0o600}
+        ledger.close()
+        path.chmod(0o640)
+        open_ledger(path, clock).close()
+        assert path.stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
 def test_closing_leaves_one_file_that_holds_everything(path, ledger, book, clock):
     ledger.record(book, a_rich_poll())
     before = contents(book, NOW)

@@ -93,11 +93,35 @@ def test_the_page_can_be_narrowed(exporter: Exporter, query: str, accounts: set[
     assert found == accounts
 
 
-def test_an_unknown_account_is_400(exporter: Exporter) -> None:
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("account=nobody", "unknown account: 'nobody'; known: live, processing, studio, vod\n"),
+        ("account=", "unknown account: ''; known: live, processing, studio, vod\n"),
+        (
+            "account=live&provider=cloud",
+            "unknown provider: 'cloud'; known: dolby_media, livepeer, millicast, wowza\n",
+        ),
+        (
+            "account=live&account=vod&provider=livepeer",
+            "account and provider exclude each other: live is of millicast, vod is of wowza\n",
+        ),
+    ],
+)
+def test_a_filter_that_selects_nothing_is_told_with_what_there_is(
+    exporter: Exporter, query: str, said: str
+) -> None:
     """A name that is not configured is an error, not an empty page."""
-    answer = exporter.get("/metrics?account=nobody")
-    assert answer.status_code == 400
-    assert "nobody" in answer.text
+    answer = exporter.get(f"/metrics?{query}")
+    assert (answer.status_code, answer.text) == (400, said)
+
+
+def test_the_configuration_is_shown_and_not_saved(exporter: Exporter) -> None:
+    """Browsers show plain text and save YAML."""
+    answer = exporter.get("/config")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "accounts:" in answer.text
 
 
 def test_head_has_no_body(exporter: Exporter) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from exporter.ledger.sqlite.schema import check_identity, migrate
@@ -33,7 +34,10 @@ def locked(path: Path) -> int:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the ledger, made when missing and brought to the newest version; else LedgerError."""
+    """Open the ledger, made for its owner alone when missing and brought to the newest version; else LedgerError."""
+    with suppress(OSError):  # it is there already, or SQLite says what is wrong
+        # The files beside it take their mode from it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
