@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools import command_line, configuration, kubernetes, metrics, provider_guide
 from tools.dashboards.generated import FILES as DASHBOARDS
+from tools.dashboards.generated import FILES_TO_IMPORT
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +24,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/metrics.md": metrics.documentation,
     "docs/adding-a-provider.md": provider_guide.documentation,
     **DASHBOARDS,
+    **FILES_TO_IMPORT,
     **kubernetes.FILES,
 }
 

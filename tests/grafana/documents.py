@@ -12,12 +12,20 @@ import promql_parser
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "grafana" / "dashboards"
+FOLDER_TO_IMPORT = ROOT / "grafana" / "import"
 Json: TypeAlias = dict[str, Any]
 
-DASHBOARDS: Mapping[str, Json] = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted(FOLDER.glob("*.json"))
-}
+
+def _read(folder: Path) -> Mapping[str, Json]:
+    return {
+        path.stem: json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(folder.glob("*.json"))
+    }
+
+
+DASHBOARDS = _read(FOLDER)
+TO_IMPORT = _read(FOLDER_TO_IMPORT)
+"""Those with an input for the data source."""
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::\w+)?\})")
 _QUERY = re.compile(r"label_values\((.+), (\w+)\)")
