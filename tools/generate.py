@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import command_line, configuration, kubernetes, metrics, provider_guide
+from tools import command_line, configuration, kubernetes, metrics, mixin, provider_guide
 from tools.dashboards.generated import FILES as DASHBOARDS
 from tools.dashboards.generated import FILES_TO_IMPORT
 
@@ -26,6 +26,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     **DASHBOARDS,
     **FILES_TO_IMPORT,
     **kubernetes.FILES,
+    **mixin.FILES,
 }
 
 
