@@ -1,18 +1,14 @@
-"""The billing dashboard's arithmetic, asked of promtool's Prometheus with made-up months.
-
-promtool's time begins on 1 January 1970, a month of 31 days.
-"""
+"""The billing dashboard's arithmetic, with made-up months."""
 
 from __future__ import annotations
 
-import json
-import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.grafana.documents import DASHBOARDS, replaced, targets
-from tests.support.components import promtool
+from tests.grafana.arithmetic import assert_answers
+from tests.grafana.arithmetic import query as query_of
 
 pytestmark = pytest.mark.sockets
 
@@ -21,39 +17,9 @@ QUOTA = f'{{{TARGET}, provider="p", account="a", charge="%s", unit="GB"}}'
 COST = (
     f'media_month_to_date_cost{{{TARGET}, provider="p", account="a", charge="c", currency="EUR"}}'
 )
-EVERYTHING = dict.fromkeys(("job", "instance", "provider", "account"), ".+")
 SAMPLES_A_DAY = 4
 
-
-def query(title: str, letter: str = "A") -> str:
-    for panel, target in targets(DASHBOARDS["billing"]):
-        if (panel["title"], target["refId"]) == (title, letter):
-            return replaced(target["expr"], EVERYTHING)
-    raise LookupError(title)
-
-
-def assert_answers(
-    folder: Path, series: dict[str, str], expected: list[tuple[str, str, dict[str, float]]]
-) -> None:
-    """`expected` are queries, when they are asked, and values by series."""
-    test = {
-        "interval": "6h",
-        "input_series": [{"series": name, "values": values} for name, values in series.items()],
-        "promql_expr_test": [
-            {
-                "expr": expression,
-                "eval_time": at,
-                "exp_samples": [{"labels": k, "value": v} for k, v in samples.items()],
-            }
-            for expression, at, samples in expected
-        ],
-    }
-    file = folder / "test.yaml"
-    file.write_text(json.dumps({"rule_files": [], "evaluation_interval": "6h", "tests": [test]}))
-    done = subprocess.run(
-        [promtool(), "test", "rules", str(file)], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+query = partial(query_of, "billing")
 
 
 def test_included_units_are_used_up_when_the_present_pace_has_reached_them(tmp_path: Path):

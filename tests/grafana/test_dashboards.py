@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 
 import tools.dashboards  # noqa: F401  # silences what the package warns of when it is imported
 from exporter.exposition.own_metrics import OWN_METRICS
-from exporter.model.measures import BY_NAME
+from exporter.model.measures import BY_NAME, CATALOGUE
 from tests.grafana.documents import (
     DASHBOARDS,
     FOLDER,
@@ -169,6 +170,55 @@ def test_variables_narrow_by_account_and_annotations_tell_failures_and_restarts(
 
 
 @each_dashboard
+def test_every_panel_has_a_title_and_what_it_says_more_is_its_own(name: str):
+    helps = [*(one.help for one in CATALOGUE), *(one.help for one in OWN_METRICS)]
+    for panel in panels(DASHBOARDS[name]):
+        assert panel["title"]
+        description = panel.get("description", "none")
+        assert description
+        assert not [text for text in helps if text in description]
+
+
+def test_a_quantile_beyond_a_histograms_buckets_says_so():
+    shown: dict[str, set[str]] = {}
+    for dashboard in DASHBOARDS.values():
+        for panel, target in targets(dashboard):
+            if "histogram_quantile" not in target["expr"]:
+                continue
+            (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
+            ((bound, text),) = mapping["options"].items()
+            for selector, _ in selectors(target["expr"]):
+                name = selector.name.removesuffix("_bucket")
+                assert float(bound) == (BY_NAME.get(name) or OWN[name]).buckets[-1]
+                shown.setdefault(text["text"], set()).add(name)
+    assert shown == {
+        "> 3 h": {"media_job_queue_seconds", "media_job_processing_seconds"},
+        "> 30 s": {"media_exporter_request_duration_seconds"},
+        "> 15 min": {"media_exporter_poll_duration_seconds"},
+    }
+
+
+BILLED = {"viewing": ("/ 3600", "hours"), "delivered": ("/ 60", "minutes")}
+BILLED |= dict.fromkeys(("transcoded", "restream", "egress", "stored"), ("/ 60", "minutes"))
+
+
+def test_time_that_is_billed_is_in_the_unit_of_the_bill():
+    seen: set[str] = set()
+    for dashboard in DASHBOARDS.values():
+        for panel, target in targets(dashboard):
+            for selector, _ in selectors(target["expr"]):
+                found = re.search(rf"({'|'.join(BILLED)})_seconds", selector.name or "")
+                if not found:
+                    continue
+                seen.add(found[1])
+                divided, unit = BILLED[found[1]]
+                assert divided in target["expr"], panel["title"]
+                assert unit in json.dumps(panel).lower(), panel["title"]
+                assert panel["fieldConfig"]["defaults"]["unit"] in ("locale", "short")
+    assert seen == set(BILLED)
+
+
+@each_dashboard
 def test_every_panel_says_why_it_is_empty(name: str):
     for panel in panels(DASHBOARDS[name]):
         assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
@@ -178,7 +228,7 @@ def test_every_panel_says_why_it_is_empty(name: str):
 def test_what_goes_over_time_has_points_as_close_as_data_comes(name: str):
     for panel, target in targets(DASHBOARDS[name]):
         if target.get("range"):
-            assert panel["interval"] in ("5m", "1d"), panel["title"]
+            assert panel["interval"] in ("5m", "1h", "1d"), panel["title"]
         else:
             assert target["instant"], panel["title"]
 

@@ -65,7 +65,7 @@ FAULTS: dict[str, Callable[[Json], object]] = {
     ),
     "template-on-time-change-reload-rule": lambda it: variable(it, "account").update(refresh=1),
     "panel-datasource-rule": lambda it: first(it, "stat")["datasource"].update(uid="abc"),
-    "panel-title-description-rule": lambda it: first(it, "stat").update(description=""),
+    "panel-title-description-rule": lambda it: first(it, "stat").update(title=""),
     "panel-units-rule": lambda it: first(it, "stat")["fieldConfig"]["defaults"].update(unit="B"),
     "panel-no-targets-rule": lambda it: first(it, "stat").update(targets=[]),
     "target-promql-rule": lambda it: set_expression(it, "sum(up"),

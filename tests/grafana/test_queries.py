@@ -52,11 +52,11 @@ FEEDS = 22
 
 # Panels that have nothing to show here: their queries are only known to be answered.
 EMPTY = {
-    "Difference from the vendor's totals": "needs a whole settled day of this month",
-    "Samples written per hour": "needs a receiver",
-    "Samples rejected per hour": "needs a receiver",
-    "Writes failed per hour": "needs a receiver",
-    "Behind": "needs a receiver",
+    "Difference from vendor totals": "needs a whole settled day of this month",
+    "Remote-write samples per hour": "needs a receiver",
+    "Rejected samples per hour, by reason": "needs a receiver",
+    "Remote-write failures per hour": "needs a receiver",
+    "Remote-write lag": "needs a receiver",
     "Quotas E": "which quotas will be used up depends on the day of the month",
 }
 """By title, or by title and letter where it is one query of the panel."""

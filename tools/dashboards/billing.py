@@ -36,7 +36,7 @@ HEADINGS = {
 UNPRICED = "No account has `billing` in the configuration"
 NO_QUOTA = "No charge has included units in the configuration"
 NOT_WHOLE = "The ledger does not have the whole month before"
-ESTIMATED = " By the prices in the configuration, not the vendor's."
+ESTIMATED = " By the prices in the configuration."
 NOT_FIRST_DAY = "scalar(day_of_month(vector(time() - 1)) != bool 1)"
 """0 where the day that ends now is the first of a month, otherwise 1."""
 
@@ -53,14 +53,14 @@ def text() -> str:
         sections=(
             Section("This month", (_totals(), Line(9, ((24, _accounts()),)))),
             Section(
-                "Included units",
+                "Quotas",
                 (Line(9, ((12, _used()), (12, _expected()))), Line(9, ((24, _quotas()),))),
             ),
             Section(
                 "Cost over time",
                 (Line(9, ((24, _daily()),)), Line(9, ((12, _grown()), (12, _used_over_time())))),
             ),
-            Section("The month before", (Line(9, ((12, _previous()), (12, _month_on_month()))),)),
+            Section("Last month", (Line(9, ((12, _previous()), (12, _month_on_month()))),)),
             Section("Contracts", (Line(9, ((16, _prices()), (8, _ends()))),)),
         ),
         begin="now-30d",
@@ -92,8 +92,7 @@ def _totals() -> Line:
                 number(
                     Words(
                         "Month to date",
-                        "What each account has come to this month, in its own currency; fees whole"
-                        f" from their first day on.{ESTIMATED}",
+                        f"Fees count whole from their first day on.{ESTIMATED}",
                         UNPRICED,
                     ),
                     _sum(m.MONTH_TO_DATE_COST),
@@ -105,10 +104,9 @@ def _totals() -> Line:
                 8,
                 number(
                     Words(
-                        "Forecast",
-                        "What each account's month will come to at the pace of the last 7 days,"
-                        " included units, tiers, fees and the commitment taken into account."
-                        f"{ESTIMATED}",
+                        "Forecast, month end",
+                        "At the pace of the last 7 days, with included units, tiers, fees and the"
+                        f" commitment.{ESTIMATED}",
                         UNPRICED,
                     ),
                     forecast,
@@ -121,7 +119,7 @@ def _totals() -> Line:
                 number(
                     Words(
                         "Budget used",
-                        "The account that has used most of its budget for the month.",
+                        "The account that has used most of its budget.",
                         "No account has a budget",
                     ),
                     f"max({_of_budget(_sum(m.MONTH_TO_DATE_COST))})",
@@ -133,9 +131,9 @@ def _totals() -> Line:
                 4,
                 number(
                     Words(
-                        "Budget, forecast",
-                        "The account whose month will take most of its budget, at the pace of the"
-                        " last 7 days.",
+                        "Budget forecast",
+                        "The account that will have used most of its budget at the month's end, at"
+                        " the pace of the last 7 days.",
                         "No account has a budget",
                     ),
                     f"max({_of_budget(forecast)})",
@@ -153,27 +151,27 @@ def _accounts() -> Panel:
     return grid(
         Words(
             "By account",
-            "Cost against budget. The forecast goes on at the pace of the last 7 days. A dash: not"
-            f" in the configuration.{ESTIMATED}",
+            "The forecast is at the pace of the last 7 days. A dash: not in the configuration."
+            f"{ESTIMATED}",
         ),
         {name: HEADINGS[name] for name in PAYER},
         (
             Column("Month to date", cost, MONEY),
             Column("Budget", _most(m.BUDGET, PAYER), MONEY),
-            Column("Of budget", _of_budget(cost), RATIO, steps=FILLING),
+            Column("Budget used", _of_budget(cost), RATIO, steps=FILLING),
             Column("Forecast", forecast, MONEY),
-            Column("Forecast of budget", _of_budget(forecast), RATIO, steps=FILLING),
+            Column("Budget forecast", _of_budget(forecast), RATIO, steps=FILLING),
             Column("Commitment", _most(m.COMMITTED, PAYER), MONEY),
         ),
-        sort="Forecast of budget",
+        sort="Budget forecast",
     )
 
 
 def _used() -> Panel:
     return ranking(
         Words(
-            "Included units used",
-            "The part of a month's included units that each charge has used.",
+            "Quota used",
+            "Of the month's included units.",
             NO_QUOTA,
         ),
         _most(m.INCLUDED_USED_RATIO, QUOTA),
@@ -186,8 +184,8 @@ def _used() -> Panel:
 def _expected() -> Panel:
     return ranking(
         Words(
-            "Included units used at the month's end",
-            "The same part at the month's end, at the pace of the last 7 days.",
+            "Quota forecast, month end",
+            "At the pace of the last 7 days.",
             NO_QUOTA,
         ),
         _most(m.MONTH_FORECAST_INCLUDED_USED_RATIO, QUOTA),
@@ -207,20 +205,18 @@ def _quotas() -> Panel:
     return grid(
         Words(
             "Quotas",
-            "Included units by charge, and when they will be used up at the present pace, UTC. A"
-            " dash: they will last the month, or are used up already.",
+            "Used up on: at the present pace, UTC. A dash: they will last the month, or are used"
+            " up already.",
         ),
         {name: HEADINGS[name] for name in QUOTA},
         (
             Column("Included", included, COUNT),
-            Column(
-                "Counted", f"{_most(m.MONTH_TO_DATE_CHARGED_UNITS, QUOTA)} and {included}", COUNT
-            ),
-            Column("Used", used, RATIO, steps=FILLING),
-            Column("At the month's end", expected, RATIO, steps=FILLING),
+            Column("Used", f"{_most(m.MONTH_TO_DATE_CHARGED_UNITS, QUOTA)} and {included}", COUNT),
+            Column("Used, %", used, RATIO, steps=FILLING),
+            Column("Forecast, month end", expected, RATIO, steps=FILLING),
             Column("Used up on", last, INSTANT),
         ),
-        sort="At the month's end",
+        sort="Forecast, month end",
     )
 
 
@@ -228,10 +224,9 @@ def _daily() -> Panel:
     return bars(
         Words(
             "Cost per day",
-            "The last 30 days; each bar is the UTC day that ends where it stands: what the charge"
-            " came to by then, less what it had come to a day before. Fees are on their first day."
-            " What the vendor adds later counts when it is added, within the month; a day on which"
-            f" the vendor lowers more than it adds counts as nothing.{ESTIMATED}",
+            "Each bar is the UTC day that ends where it stands. Fees are on their first day. What"
+            " the vendor adds later counts when it is added; a day on which it lowers more than it"
+            f" adds counts as nothing.{ESTIMATED}",
             "Needs a whole day of data",
         ),
         {"{{account}} {{charge}} {{currency}}": _grown_in_a_day()},
@@ -256,8 +251,8 @@ def _grown_in_a_day() -> str:
 def _grown() -> Panel:
     return lines(
         Words(
-            "Month to date, by charge",
-            f"What each charge has come to; it begins again with each month.{ESTIMATED}",
+            "Cost by charge, month to date",
+            f"It begins again with each month.{ESTIMATED}",
             UNPRICED,
         ),
         {"{{account}} {{charge}} {{currency}}": _most(m.MONTH_TO_DATE_COST, CHARGE)},
@@ -268,9 +263,8 @@ def _grown() -> Panel:
 def _used_over_time() -> Panel:
     return lines(
         Words(
-            "Included units used, over time",
-            "The part of a month's included units that each charge has used; above 100 % units"
-            " cost what the contract says, if it says anything.",
+            "Quota used over time",
+            "Above 100 % units cost what the contract says.",
             NO_QUOTA,
         ),
         {"{{account}} {{charge}}": _most(m.INCLUDED_USED_RATIO, QUOTA)},
@@ -281,8 +275,8 @@ def _used_over_time() -> Panel:
 def _previous() -> Panel:
     return ranking(
         Words(
-            "The month before, by charge",
-            f"What each charge came to; there when the ledger has the whole month.{ESTIMATED}",
+            "Last month, by charge",
+            f"There when the ledger has the whole month.{ESTIMATED}",
             NOT_WHOLE,
         ),
         _most(m.PREVIOUS_MONTH_COST, CHARGE),
@@ -297,13 +291,13 @@ def _month_on_month() -> Panel:
     return grid(
         Words(
             "Month on month",
-            "The forecast of this month against the month before; there when the ledger has the"
-            f" whole of that.{ESTIMATED}",
+            "This month's forecast against last month; there when the ledger has the whole of"
+            f" that.{ESTIMATED}",
         ),
         {name: HEADINGS[name] for name in PAYER},
         (
-            Column("Before", previous, MONEY),
-            Column("Forecast", f"{forecast} and {previous}", MONEY),
+            Column("Last month", previous, MONEY),
+            Column("This month, forecast", f"{forecast} and {previous}", MONEY),
             Column("Change", f"{forecast} / ({previous} > 0) - 1", RATIO),
         ),
         sort="Change",
@@ -314,7 +308,7 @@ def _prices() -> Panel:
     return grid(
         Words(
             "Unit prices",
-            "What the next unit of each charge costs; 0 while included units are left.",
+            "0 while included units are left.",
         ),
         {name: HEADINGS[name] for name in PRICED},
         (Column("Next unit", _most(m.PRICE, PRICED), MONEY),),
@@ -325,7 +319,7 @@ def _prices() -> Panel:
 def _ends() -> Panel:
     end = _most(m.CONTRACT_END, ACCOUNT)
     return grid(
-        Words("Contract ends", "When contracts end that nothing follows in the configuration."),
+        Words("Contract ends", "Contracts that nothing follows in the configuration."),
         {name: HEADINGS[name] for name in ACCOUNT},
         (
             Column("End", f"1000 * {end}", INSTANT),

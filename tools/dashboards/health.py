@@ -10,7 +10,7 @@ from tools.dashboards.queries import RANGE, grown, series, target
 def exporter_up() -> Panel:
     """Whether the exporter answers."""
     return number(
-        Words("Exporter", "Whether Prometheus could scrape every chosen exporter."),
+        Words("Exporter", "Down when Prometheus cannot scrape one of the chosen exporters."),
         f"min({target('up')})",
         texts={"1": ("Up", "green"), "0": ("Down", "red")},
     )
@@ -19,7 +19,7 @@ def exporter_up() -> Panel:
 def feeds_failing() -> Panel:
     """How many feeds fail now."""
     return number(
-        Words("Feeds failing", "Feeds whose newest poll failed."),
+        Words("Feeds failing", "Feeds whose last poll failed."),
         f"sum(1 - {series(t.POLL_SUCCESS)})",
         steps={1: "red"},
     )
@@ -29,9 +29,8 @@ def lost() -> Panel:
     """What of the chosen range can never be asked for."""
     return number(
         Words(
-            "Lost",
-            "Time in the chosen range for which the vendor had purged its data before it could be"
-            " asked for.",
+            "Data lost",
+            "Time in the chosen range whose data the vendor had purged before it could be polled.",
         ),
         grown(t.DATA_LOST, RANGE),
         SECONDS,

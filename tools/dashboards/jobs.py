@@ -54,9 +54,9 @@ def text() -> str:
             )
         ],
         sections=(
-            Section("In the chosen range", (_totals(),)),
+            Section("Totals", (_totals(),)),
             Section("Volume and failures", _volume()),
-            Section("Waiting and working", _times()),
+            Section("Queue and processing time", _times()),
             Section("By path", (Line(8, ((16, _paths()), (8, _statuses()))),)),
         ),
     )
@@ -66,48 +66,46 @@ def _totals() -> Line:
     unfinished = f"time() - {series(m.OLDEST_UNFINISHED_JOB, CHOSEN)}"
     panels = (
         number(
-            Words("Jobs", f"In the chosen range. {m.JOBS.help}", COUNTED),
+            Words("Jobs", "In the chosen range, failed ones included.", COUNTED),
             grown(m.JOBS, RANGE, (), CHOSEN),
         ).decimals(0),
         number(
-            Words("Failed", f"In the chosen range. {m.JOBS_FAILED.help}", COUNTED),
+            Words("Failed", "In the chosen range.", COUNTED),
             grown(m.JOBS_FAILED, RANGE, (), CHOSEN),
         ).decimals(0),
         number(
-            Words("Failed share", "Failed jobs of all jobs in the chosen range.", NONE_FINISHED),
+            Words("Failure ratio", "In the chosen range.", NONE_FINISHED),
             _share(RANGE),
             RATIO,
             steps={0.05: "orange", 0.2: "red"},
         ),
         number(
-            Words("In progress", "Jobs pending or running at this moment.", LISTED),
+            Words("In progress", "Pending or running now.", LISTED),
             now(m.JOBS_IN_PROGRESS, (), CHOSEN),
         ),
         number(
             Words(
                 "Oldest unfinished",
-                "How long ago the oldest job that is not finished was submitted.",
+                "Time since it was submitted.",
                 "None is unfinished",
             ),
             f"max({unfinished})",
             AGE,
         ),
         number(
-            Words("Median wait", "Half the jobs of the chosen range started sooner.", LISTED),
+            Words("Queue time p50", "In the chosen range.", LISTED),
             quantile(m.JOB_QUEUE_SECONDS, 0.5, RANGE, (), CHOSEN),
             SECONDS,
+            most=m.JOB_QUEUE_SECONDS.buckets[-1],
         ),
-        number(
-            Words("Median work", "Half the jobs of the chosen range took less.", LISTED),
-            quantile(m.JOB_PROCESSING_SECONDS, 0.5, RANGE, (), CHOSEN),
-            SECONDS,
-        ),
-        number(
-            Words(
-                "Slowest twentieth", "One job in twenty of the chosen range took longer.", LISTED
-            ),
-            quantile(m.JOB_PROCESSING_SECONDS, 0.95, RANGE, (), CHOSEN),
-            SECONDS,
+        *(
+            number(
+                Words(f"Processing time p{100 * share:.0f}", "In the chosen range.", LISTED),
+                quantile(m.JOB_PROCESSING_SECONDS, share, RANGE, (), CHOSEN),
+                SECONDS,
+                most=m.JOB_PROCESSING_SECONDS.buckets[-1],
+            )
+            for share in (0.5, 0.95)
         ),
     )
     return Line(4, [(3, panel) for panel in panels])
@@ -115,14 +113,14 @@ def _totals() -> Line:
 
 def _volume() -> tuple[Line, ...]:
     progress = lines(
-        Words("Jobs in progress", "Jobs pending or running at each moment.", LISTED),
+        Words("Jobs in progress", "Pending or running.", LISTED),
         {"{{path}} {{status}}": now(m.JOBS_IN_PROGRESS, (*BY_PATH, "status"), CHOSEN)},
         stacked=True,
     )
     share = lines(
         Words(
-            "Failed share",
-            "Failed jobs of all jobs, at each point over the hour before it.",
+            "Failure ratio",
+            "Each point is the hour before it.",
             NONE_FINISHED,
         ),
         {LEGEND: _share(HOUR, BY_PATH)},
@@ -130,11 +128,7 @@ def _volume() -> tuple[Line, ...]:
         greatest=1,
     )
     status = lines(
-        Words(
-            "Jobs finished per hour, by status",
-            f"At each point the hour before it. {m.JOBS_FINISHED.help}",
-            LISTED,
-        ),
+        Words("Jobs finished per hour, by status", nothing=LISTED),
         {"{{status}}": grown(m.JOBS_FINISHED, HOUR, ("status",), CHOSEN)},
         stacked=True,
     )
@@ -146,26 +140,27 @@ def _volume() -> tuple[Line, ...]:
 
 def _hourly(what: str, measure: Measure) -> Panel:
     return lines(
-        Words(f"{what} per hour", f"At each point the hour before it. {measure.help}", COUNTED),
+        Words(f"{what} per hour", nothing=COUNTED),
         {LEGEND: grown(measure, HOUR, BY_PATH, CHOSEN)},
         stacked=True,
     )
 
 
 def _times() -> tuple[Line, ...]:
-    def over_time(title: str, description: str, measure: Measure) -> Panel:
+    def over_time(title: str, measure: Measure) -> Panel:
         return lines(
-            Words(title, f"{description} At each point over the hour before it.", LISTED),
+            Words(title, "Each point is the hour before it.", LISTED),
             {
-                "Half, {{path}}": quantile(measure, 0.5, HOUR, BY_PATH, CHOSEN),
-                "Nineteen in twenty, {{path}}": quantile(measure, 0.95, HOUR, BY_PATH, CHOSEN),
+                f"p{100 * share:.0f} {{{{path}}}}": quantile(measure, share, HOUR, BY_PATH, CHOSEN)
+                for share in (0.5, 0.95)
             },
             SECONDS,
+            most=measure.buckets[-1],
         )
 
     def all_of_them(title: str, measure: Measure) -> Panel:
         return spread(
-            Words(title, f"How many jobs of the hour before took how long. {measure.help}", LISTED),
+            Words(title, "Number of jobs in the hour before.", LISTED),
             grown(measure, HOUR, ("le",), CHOSEN, part="_bucket"),
         )
 
@@ -173,18 +168,15 @@ def _times() -> tuple[Line, ...]:
         Line(
             8,
             (
-                (12, over_time("Wait", "Within what time jobs started.", m.JOB_QUEUE_SECONDS)),
-                (
-                    12,
-                    over_time("Work", "Within what time jobs were done.", m.JOB_PROCESSING_SECONDS),
-                ),
+                (12, over_time("Queue time", m.JOB_QUEUE_SECONDS)),
+                (12, over_time("Processing time", m.JOB_PROCESSING_SECONDS)),
             ),
         ),
         Line(
             8,
             (
-                (12, all_of_them("Wait, all jobs", m.JOB_QUEUE_SECONDS)),
-                (12, all_of_them("Work, all jobs", m.JOB_PROCESSING_SECONDS)),
+                (12, all_of_them("Queue time distribution", m.JOB_QUEUE_SECONDS)),
+                (12, all_of_them("Processing time distribution", m.JOB_PROCESSING_SECONDS)),
             ),
         ),
     )
@@ -192,7 +184,7 @@ def _times() -> tuple[Line, ...]:
 
 def _paths() -> Panel:
     return grid(
-        Words("By path", "Each path in the chosen range."),
+        Words("By path", "In the chosen range."),
         {"provider": "Provider", "account": "Account", "path": "Path"},
         [
             Column(heading, expression, unit)
@@ -200,8 +192,12 @@ def _paths() -> Panel:
                 ("Jobs", grown(m.JOBS, RANGE, KEYS, CHOSEN), WHOLE),
                 ("Succeeded", grown(m.JOBS_SUCCEEDED, RANGE, KEYS, CHOSEN), WHOLE),
                 ("Failed", grown(m.JOBS_FAILED, RANGE, KEYS, CHOSEN), WHOLE),
-                ("Mean wait", mean(m.JOB_QUEUE_SECONDS, RANGE, KEYS, CHOSEN), SECONDS),
-                ("Mean work", mean(m.JOB_PROCESSING_SECONDS, RANGE, KEYS, CHOSEN), SECONDS),
+                ("Mean queue time", mean(m.JOB_QUEUE_SECONDS, RANGE, KEYS, CHOSEN), SECONDS),
+                (
+                    "Mean processing time",
+                    mean(m.JOB_PROCESSING_SECONDS, RANGE, KEYS, CHOSEN),
+                    SECONDS,
+                ),
             )
         ],
         sort="Jobs",
@@ -210,7 +206,7 @@ def _paths() -> Panel:
 
 def _statuses() -> Panel:
     return ranking(
-        Words("By status", f"In the chosen range. {m.JOBS_FINISHED.help}", LISTED),
+        Words("By status", "In the chosen range.", LISTED),
         grown(m.JOBS_FINISHED, RANGE, ("status",), CHOSEN),
         "{{status}}",
     )

@@ -10,6 +10,8 @@ from tools.dashboards.health import exporter_up, feeds_failing, lost
 from tools.dashboards.panels import (
     AGE,
     BYTES,
+    HOURS,
+    MINUTES,
     RATIO,
     SECONDS,
     WHOLE,
@@ -17,6 +19,7 @@ from tools.dashboards.panels import (
     Panel,
     Words,
     bars,
+    compared,
     grid,
     lines,
     number,
@@ -29,8 +32,10 @@ from tools.dashboards.queries import (
     HOUR,
     RANGE,
     STREAM,
+    WEEK,
     age,
     alerts_firing,
+    billed,
     grown,
     named,
     now,
@@ -51,22 +56,24 @@ TO_EXPORTER = {
     "&var-account=${__value.raw:percentencode}&${__url_time_range}"
 }
 
-ARRIVAL = (
-    " It counts when the vendor's numbers arrived, a quarter of an hour or more after the use"
-    " itself; what the vendor adds later to an hour that is over counts when it is added."
-)
+ARRIVAL = " Use counts when the vendor publishes it, a quarter of an hour or more afterwards."
+COUNTED_WHEN_PUBLISHED = "Each point is the hour before it." + ARRIVAL
+TENTHS = 1
 IN_LEDGER = (
-    ("Received", m.RECEIVED_BYTES, BYTES),
-    ("Delivered", m.DELIVERED_BYTES, BYTES),
-    ("Watched", m.VIEWING_SECONDS, SECONDS),
-    ("Jobs", m.JOBS, WHOLE),
+    ("Received", m.RECEIVED_BYTES, BYTES, None),
+    ("Delivered", m.DELIVERED_BYTES, BYTES, None),
+    ("Viewing hours", m.VIEWING_SECONDS, HOURS, TENTHS),
+    ("Jobs", m.JOBS, WHOLE, None),
 )
 BY_ARRIVAL = (
-    ("Egress", m.EGRESS_BYTES, BYTES),
-    ("Views", m.VIEWS, WHOLE),
-    ("Delivered time", m.USAGE_DELIVERED_SECONDS, SECONDS),
-    ("Transcoded", m.TRANSCODED_SECONDS, SECONDS),
+    ("Egress", m.EGRESS_BYTES, BYTES, None),
+    ("Views", m.VIEWS, WHOLE, None),
+    ("Delivered minutes", m.USAGE_DELIVERED_SECONDS, MINUTES, TENTHS),
+    ("Transcoded minutes", m.TRANSCODED_SECONDS, MINUTES, TENTHS),
 )
+NOT_GIVEN = "No feed of the chosen accounts gives this"
+OVERDUE = 2.5
+"""Cadences after which a feed without success has missed a poll."""
 
 
 def text() -> str:
@@ -77,7 +84,7 @@ def text() -> str:
         description="Whether everything is fine, and the media usage of every account:"
         " now, today, this month.",
         sections=(
-            Section("Is everything fine?", (_health(), _attention())),
+            Section("Status", (_health(), _attention())),
             Section(
                 "Usage by account",
                 (
@@ -86,21 +93,22 @@ def text() -> str:
                     Line(8, ((24, _table_month()),)),
                 ),
             ),
+            Section("Week on week", _weeks()),
             Section(
                 "Usage over time",
                 (
                     Line(
                         8,
                         (
-                            (12, _hourly("Delivered", m.DELIVERED_BYTES, BYTES)),
-                            (12, _hourly("Received", m.RECEIVED_BYTES, BYTES)),
+                            (12, _hourly("Delivered per hour", m.DELIVERED_BYTES, BYTES)),
+                            (12, _hourly("Received per hour", m.RECEIVED_BYTES, BYTES)),
                         ),
                     ),
                     Line(
                         8,
                         (
-                            (12, _hourly("Watched", m.VIEWING_SECONDS, SECONDS)),
-                            (12, _hourly("Views", m.VIEWS, WHOLE)),
+                            (12, _hourly("Viewing hours per hour", m.VIEWING_SECONDS, HOURS)),
+                            (12, _hourly("Views per hour", m.VIEWS, WHOLE)),
                         ),
                     ),
                     Line(8, ((24, _daily()),)),
@@ -108,8 +116,8 @@ def text() -> str:
             ),
             Section("Top streams", (Line(12, ((12, _top_delivered()), (12, _top_watched()))),)),
             Section("Viewers", _viewers()),
-            Section("Quality of experience", (_quality(),)),
-            Section("Egress, transcoding and storage", _rest()),
+            Section("Playback quality", (_quality(),)),
+            Section("Egress, transcoding, storage", _rest()),
         ),
     )
 
@@ -121,43 +129,34 @@ def _health() -> Line:
         feeds_failing(),
         number(
             Words(
-                "Cadences waited",
-                "Cadences since the last success of the feed that waited longest. Up to 1 is"
-                " as it should be, above 2 a poll was missed.",
+                "Feeds overdue",
+                f"Feeds whose last successful poll is more than {OVERDUE:g} poll intervals ago.",
             ),
-            f"max({waiting})",
-            steps={2.5: "orange", 4.5: "red"},
-        ).decimals(1),
+            f"count({waiting} > {OVERDUE:g}) or vector(0)",
+            steps={1: "red"},
+        ),
         number(
-            Words("Polls failed in a day", "Polls that failed in the last 24 hours."),
-            grown(t.POLL_FAILURES, DAY),
-            steps={1: "orange"},
+            Words("Oldest poll", "Of all feeds, the longest time since a successful poll."),
+            age(t.POLL_LAST_SUCCESS),
+            AGE,
+        ),
+        number(
+            Words("Failed polls, 24 h"), grown(t.POLL_FAILURES, DAY), steps={1: "orange"}
         ).decimals(0),
         number(
-            Words("Backlog", "Time left out by an outage that is still to be filled in."),
+            Words("Backlog", "Time missed in an outage that is still to be filled in."),
             now(t.BACKLOG),
             SECONDS,
             steps={1: "orange"},
         ),
         lost(),
-        number(
-            Words(
-                "Streams live",
-                "Streams that are live now (Millicast).",
-                "No feed tells what is live",
-            ),
-            now(m.STREAMS_LIVE),
-        ),
-        number(
-            Words("Viewers", "Viewers now, all accounts together.", "No feed tells who watches"),
-            now(m.VIEWERS),
-        ),
+        number(Words("Viewers", "Now.", "No feed tells who watches"), now(m.VIEWERS)),
     )
     return Line(4, [(3, panel) for panel in panels])
 
 
 def _attention() -> Line:
-    """What someone may have to act on: alerts, quotas, jobs."""
+    """What someone may have to act on: alerts, quotas, streams, jobs."""
 
     def quota(title: str, measure: Measure, description: str) -> Panel:
         return number(
@@ -176,57 +175,56 @@ def _attention() -> Line:
                 number(
                     Words(
                         "Alerts firing",
-                        "Alerts of these rules that fire now, for the chosen accounts and for the"
-                        " exporter as a whole.",
+                        "The exporter's own alerts, for the chosen accounts and for the exporter as"
+                        " a whole.",
                     ),
                     f"count({alerts_firing()}) or vector(0)",
                     steps={1: "red"},
                 ),
             ),
             (
-                6,
+                5,
                 quota(
                     "Quota used",
                     m.INCLUDED_USED_RATIO,
-                    "The part of the month's included units that is used, for each account of the"
-                    " charge that has used most.",
+                    "Of the month's included units; for each account the charge that has used"
+                    " most.",
                 ),
             ),
             (
-                6,
+                5,
                 quota(
-                    "Quota used at the month's end",
+                    "Quota forecast, month end",
                     m.MONTH_FORECAST_INCLUDED_USED_RATIO,
-                    "The same at the month's end, at the pace of the last 7 days, for each account"
-                    " of the charge that will have used most.",
+                    "At the pace of the last 7 days; for each account the charge that will have"
+                    " used most.",
+                ),
+            ),
+            (
+                2,
+                number(
+                    Words("Live streams", "Now (Millicast).", "Unknown"),
+                    now(m.STREAMS_LIVE),
                 ),
             ),
             (
                 3,
                 number(
-                    Words("Jobs", "Jobs pending or running now.", "No feed lists jobs"),
+                    Words("Jobs in progress", "Pending or running now.", "No feed lists jobs"),
                     now(m.JOBS_IN_PROGRESS),
                 ),
             ),
             (
                 3,
                 number(
-                    Words(
-                        "Jobs in a day",
-                        "Jobs that came to an end in the last 24 hours.",
-                        "No feed lists jobs",
-                    ),
+                    Words("Jobs finished, 24 h", nothing="No feed lists jobs"),
                     grown(m.JOBS_FINISHED, DAY),
                 ).decimals(0),
             ),
             (
                 3,
                 number(
-                    Words(
-                        "Jobs failed in a day",
-                        "Jobs that failed in the last 24 hours.",
-                        "No feed counts jobs",
-                    ),
+                    Words("Jobs failed, 24 h", nothing="No feed counts jobs"),
                     grown(m.JOBS_FAILED, DAY),
                     steps={1: "orange"},
                 ).decimals(0),
@@ -239,9 +237,7 @@ def _table_now() -> Panel:
     return grid(
         Words(
             "Now",
-            "How each account stands: failing feeds, the age of the data that is furthest behind,"
-            " viewers, live streams and jobs at this moment, and what the last hour brought."
-            " A dash: the vendor does not say.",
+            "Data age is that of the feed furthest behind. A dash: the vendor does not say.",
         ),
         KEYS,
         (
@@ -252,10 +248,15 @@ def _table_now() -> Panel:
             ),
             Column("Data age", age(t.DATA_NEWEST, ACCOUNT), AGE),
             Column("Viewers", now(m.VIEWERS, ACCOUNT)),
-            Column("Streams live", now(m.STREAMS_LIVE, ACCOUNT)),
+            Column("Live streams", now(m.STREAMS_LIVE, ACCOUNT)),
             Column("Jobs in progress", now(m.JOBS_IN_PROGRESS, ACCOUNT)),
             Column("Delivered, last hour", grown(m.DELIVERED_BYTES, HOUR, ACCOUNT), BYTES),
-            Column("Watched, last hour", grown(m.VIEWING_SECONDS, HOUR, ACCOUNT), SECONDS),
+            Column(
+                "Viewing hours, last hour",
+                billed(m.VIEWING_SECONDS, grown(m.VIEWING_SECONDS, HOUR, ACCOUNT)),
+                HOURS,
+                TENTHS,
+            ),
             Column("Jobs, last hour", grown(m.JOBS, HOUR, ACCOUNT)),
         ),
         sort="Feeds failing",
@@ -267,12 +268,12 @@ def _table_today() -> Panel:
     return grid(
         Words(
             "Today",
-            f"What each account used since midnight UTC, whatever range is chosen above.{ARRIVAL}",
+            f"Since midnight UTC, whatever range is chosen above.{ARRIVAL}",
         ),
         KEYS,
         [
-            Column(heading, grown(measure, RANGE, ACCOUNT), unit)
-            for heading, measure, unit in (*IN_LEDGER, *BY_ARRIVAL)
+            Column(heading, billed(measure, grown(measure, RANGE, ACCOUNT)), unit, decimals)
+            for heading, measure, unit, decimals in (*IN_LEDGER, *BY_ARRIVAL)
         ],
         sort="Delivered",
         time_from="now/d",
@@ -286,20 +287,28 @@ def _table_month() -> Panel:
     return grid(
         Words(
             "This month",
-            "What each account used since the first of the month, UTC. Received, delivered, watched"
-            " and jobs are the ledger's, by the time of use, for as long as the first column says;"
-            f" the others are by arrival.{ARRIVAL}",
+            "Since the first of the month, UTC. Received, delivered, viewing hours and jobs are by"
+            " the time of use, and go back as far as the first column says; the others count when"
+            " the vendor publishes them.",
         ),
         KEYS,
         (
             Column("Complete for", age(m.MONTH_TO_DATE_SINCE, ACCOUNT), AGE),
             Column("Received", from_ledger(m.MONTH_TO_DATE_BYTES, direction="received"), BYTES),
             Column("Delivered", from_ledger(m.MONTH_TO_DATE_BYTES, direction="delivered"), BYTES),
-            Column("Watched", from_ledger(m.MONTH_TO_DATE_VIEWING_SECONDS), SECONDS),
+            Column(
+                "Viewing hours",
+                billed(
+                    m.MONTH_TO_DATE_VIEWING_SECONDS,
+                    from_ledger(m.MONTH_TO_DATE_VIEWING_SECONDS),
+                ),
+                HOURS,
+                TENTHS,
+            ),
             Column("Jobs", from_ledger(m.MONTH_TO_DATE_JOBS)),
             *(
-                Column(heading, grown(measure, RANGE, ACCOUNT), unit)
-                for heading, measure, unit in BY_ARRIVAL
+                Column(heading, billed(measure, grown(measure, RANGE, ACCOUNT)), unit, decimals)
+                for heading, measure, unit, decimals in BY_ARRIVAL
             ),
         ),
         sort="Delivered",
@@ -307,14 +316,66 @@ def _table_month() -> Panel:
     )
 
 
-def _hourly(what: str, measure: Measure, unit: str) -> Panel:
-    return lines(
+def _weeks() -> tuple[Line, ...]:
+    """The last 7 days against the 7 days before."""
+    legends = ("Last 7 days", "7 days before")
+
+    def week(measure: Measure, offset: str = "") -> str:
+        return billed(measure, grown(measure, WEEK, ACCOUNT, offset=offset))
+
+    def week_before(measure: Measure) -> str:
+        # Of a week that Prometheus has in part, growth would be no comparison.
+        return f"{week(measure, WEEK)} and {grown(measure, DAY, ACCOUNT, offset='13d')}"
+
+    def change(measure: Measure) -> str:
+        return f"{week(measure)} / ({week_before(measure)} > 0) - 1"
+
+    def by_hour(title: str, measure: Measure, unit: str) -> Panel:
+        queries = tuple(
+            billed(measure, grown(measure, HOUR, offset=offset)) for offset in ("", WEEK)
+        )
+        return compared(
+            Words(title, COUNTED_WHEN_PUBLISHED, NOT_GIVEN),
+            (queries[0], queries[1]),
+            legends,
+            unit,
+            last=WEEK,
+        )
+
+    columns = [
+        column
+        for heading, measure, unit, decimals in (IN_LEDGER[1], IN_LEDGER[2])
+        for column in (
+            Column(heading, week(measure), unit, decimals),
+            Column(f"{heading}, 7 days before", week_before(measure), unit, decimals),
+            Column(f"{heading}, change", change(measure), RATIO, TENTHS),
+        )
+    ]
+    table = grid(
         Words(
-            f"{what} per hour",
-            f"At each point the hour before it.{ARRIVAL} {measure.help}",
-            "No feed of the chosen accounts gives this",
+            "Last 7 days against the 7 days before",
+            "The week before is there when Prometheus has the whole of it.",
         ),
-        {"{{provider}} {{account}}": grown(measure, HOUR, ACCOUNT)},
+        KEYS,
+        columns,
+        sort="Delivered",
+    )
+    return (
+        Line(8, ((24, table),)),
+        Line(
+            8,
+            (
+                (12, by_hour("Delivered per hour, this week and last", m.DELIVERED_BYTES, BYTES)),
+                (12, by_hour("Viewing hours, this week and last", m.VIEWING_SECONDS, HOURS)),
+            ),
+        ),
+    )
+
+
+def _hourly(title: str, measure: Measure, unit: str) -> Panel:
+    return lines(
+        Words(title, COUNTED_WHEN_PUBLISHED, NOT_GIVEN),
+        {"{{provider}} {{account}}": billed(measure, grown(measure, HOUR, ACCOUNT))},
         unit,
         stacked=True,
     )
@@ -324,7 +385,7 @@ def _daily() -> Panel:
     return bars(
         Words(
             "Delivered per day",
-            f"The last 30 days; each bar is the UTC day that ends where it stands.{ARRIVAL}",
+            f"Each bar is the UTC day that ends where it stands.{ARRIVAL}",
             "Needs a whole day of data",
         ),
         {"{{provider}} {{account}}": grown(m.DELIVERED_BYTES, DAY, ACCOUNT)},
@@ -336,7 +397,7 @@ def _daily() -> Panel:
 
 def _top_delivered() -> Panel:
     return grid(
-        Words("Most delivered", "The ten streams that delivered most in the chosen range."),
+        Words("Top 10 by delivered bytes"),
         STREAM_KEYS,
         [
             Column(
@@ -352,77 +413,80 @@ def _top_delivered() -> Panel:
 
 def _top_watched() -> Panel:
     return grid(
-        Words("Most watched", "The ten streams that were watched longest in the chosen range."),
+        Words("Top 10 by viewing hours"),
         STREAM_KEYS,
         [
             Column(
-                "Watched",
-                named(top(10, grown(m.STREAM_VIEWING_SECONDS, RANGE, STREAM))),
-                SECONDS,
+                "Viewing hours",
+                named(
+                    top(
+                        10,
+                        billed(
+                            m.STREAM_VIEWING_SECONDS,
+                            grown(m.STREAM_VIEWING_SECONDS, RANGE, STREAM),
+                        ),
+                    )
+                ),
+                HOURS,
+                TENTHS,
             )
         ],
-        sort="Watched",
+        sort="Viewing hours",
         links=TO_STREAM,
     )
 
 
 def _viewers() -> tuple[Line, ...]:
     over_time = lines(
-        Words("Viewers", "Viewers now, by account.", "No feed tells who watches"),
+        Words("Viewers by account", nothing="No feed tells who watches"),
         {"{{provider}} {{account}}": now(m.VIEWERS, ACCOUNT)},
         stacked=True,
     )
     streams = ranking(
-        Words(
-            "Most viewers now",
-            "The ten streams with most viewers at this moment.",
-            "No feed tells who watches",
-        ),
+        Words("Top 10 streams by viewers now", nothing="No feed tells who watches"),
         named(top(10, now(m.STREAM_VIEWERS, STREAM))),
         "{{account}}: {{name}}",
     )
+    watched_hours = billed(
+        m.COUNTRY_VIEWING_SECONDS, grown(m.COUNTRY_VIEWING_SECONDS, RANGE, ("country",))
+    )
     watched = ranking(
         Words(
-            "Watched by country",
-            "The ten countries where most was watched in the chosen range (Millicast, Livepeer).",
+            "Viewing hours by country",
+            "Top 10 in the chosen range (Millicast, Livepeer).",
             "No feed tells countries",
         ),
-        top(10, grown(m.COUNTRY_VIEWING_SECONDS, RANGE, ("country",))),
+        top(10, watched_hours),
         "{{country}}",
-        SECONDS,
-    )
+        HOURS,
+    ).decimals(TENTHS)
     countries, devices, renditions = (
         ranking(
-            Words(f"Viewers by {label}", description, f"No feed tells a {label}"),
+            Words(f"Viewers by {label}", "Top 10 now.", f"No feed tells a {label}"),
             top(10, now(measure, (label,))),
             f"{{{{{label}}}}}",
         )
-        for label, measure, description in (
-            (
-                "country",
-                m.COUNTRY_VIEWERS,
-                "Viewers now in the ten countries with most.",
-            ),
-            ("device", m.DEVICE_VIEWERS, "Viewers now on the ten most used sorts of device."),
-            ("rendition", m.RENDITION_VIEWERS, "Viewers now of the ten most watched renditions."),
+        for label, measure in (
+            ("country", m.COUNTRY_VIEWERS),
+            ("device", m.DEVICE_VIEWERS),
+            ("rendition", m.RENDITION_VIEWERS),
         )
     )
     maps = (
         places(
             Words(
-                "Where it was watched",
-                "Time watched in each country in the chosen range (Millicast, Livepeer). What has"
-                " no country, or one that the map does not know, is left out.",
+                "Viewing hours, map",
+                "In the chosen range (Millicast, Livepeer). What has no country, or one that the"
+                " map does not know, is left out.",
                 "No feed tells countries",
             ),
-            grown(m.COUNTRY_VIEWING_SECONDS, RANGE, ("country",)),
-            SECONDS,
+            watched_hours,
+            HOURS,
         ),
         places(
             Words(
-                "Where viewers are",
-                "Viewers now in each country. What has no country, or one that the map does not"
-                " know, is left out.",
+                "Viewers now, map",
+                "What has no country, or one that the map does not know, is left out.",
                 "No feed tells countries",
             ),
             now(m.COUNTRY_VIEWERS, ("country",)),
@@ -473,8 +537,7 @@ def _quality() -> Line:
                 lines(
                     Words(
                         "Exits before start per hour",
-                        "Viewers who left before the first frame; at each point the hour before"
-                        " it.",
+                        "Viewers who left before the first frame.",
                         absent,
                     ),
                     {account: grown(m.EXITS_BEFORE_START, HOUR, ACCOUNT)},
@@ -489,8 +552,7 @@ def _rest() -> tuple[Line, ...]:
     egress = lines(
         Words(
             "Egress per hour",
-            "Bytes pulled from storage or sent out by transcoders (Wowza); at each point the hour"
-            " before it.",
+            "Bytes pulled from storage or sent out by transcoders (Wowza).",
             "No feed gives this; Wowza's vod_streams and transcoders do",
         ),
         {"{{account}} {{kind}}": grown(m.EGRESS_BYTES, HOUR, (*ACCOUNT, "kind"))},
@@ -499,9 +561,8 @@ def _rest() -> tuple[Line, ...]:
     )
     parts = lines(
         Words(
-            "Delivered per hour, by part",
-            "Parts of what was delivered: standard streaming, restreaming and geographic"
-            " cascading (Millicast).",
+            "Delivered per hour, by component",
+            "Standard streaming, restreaming and geographic cascading (Millicast).",
             "No feed gives this; Millicast's account does",
         ),
         {
@@ -514,22 +575,23 @@ def _rest() -> tuple[Line, ...]:
     )
     seconds = lines(
         Words(
-            "Transcoding, restreaming and egress time per hour",
-            "Seconds transcoded and restreamed, and the time of Wowza's egress; at each point the"
-            " hour before it.",
-            "No feed of the chosen accounts gives this",
+            "Transcoding, restream, egress minutes per hour",
+            nothing=NOT_GIVEN,
         ),
         {
-            f"Transcoded, {account}": grown(m.TRANSCODED_SECONDS, HOUR, ACCOUNT),
-            f"Restreamed, {account}": grown(m.RESTREAM_SECONDS, HOUR, ACCOUNT),
-            f"Egress, {account}": grown(m.EGRESS_SECONDS, HOUR, ACCOUNT),
+            f"{what}, {account}": billed(measure, grown(measure, HOUR, ACCOUNT))
+            for what, measure in (
+                ("Transcoded", m.TRANSCODED_SECONDS),
+                ("Restreamed", m.RESTREAM_SECONDS),
+                ("Egress", m.EGRESS_SECONDS),
+            )
         },
-        SECONDS,
+        MINUTES,
     )
     stored = lines(
         Words(
-            "Stored bytes",
-            "Bytes in storage, by kind of object (Millicast).",
+            "Storage",
+            "By kind of object (Millicast).",
             "No feed gives this; Millicast's storage does",
         ),
         {"{{account}} {{object}}": now(m.STORED_BYTES, (*ACCOUNT, "object"))},
@@ -538,12 +600,12 @@ def _rest() -> tuple[Line, ...]:
     )
     stored_time = lines(
         Words(
-            "Stored time",
-            "Seconds of media in storage, an average (Livepeer).",
+            "Stored minutes",
+            "Media in storage, an average (Livepeer).",
             "No feed gives this; Livepeer's usage does",
         ),
-        {account: now(m.STORED_SECONDS, ACCOUNT)},
-        SECONDS,
+        {account: billed(m.STORED_SECONDS, now(m.STORED_SECONDS, ACCOUNT))},
+        MINUTES,
     )
     return (
         Line(8, ((12, egress), (12, parts))),

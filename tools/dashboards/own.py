@@ -34,9 +34,9 @@ from tools.dashboards.queries import (
 )
 
 KEYS = {"provider": "Provider", "account": "Account", "feed": "Feed"}
-SUCCESS = {"1": ("Succeeded", "green"), "0": ("Failed", "red")}
+SUCCESS = {"1": ("OK", "green"), "0": ("Failed", "red")}
 FEED_LEGEND = "{{account}} {{feed}}"
-QUIET = "Nothing of the kind happened"
+QUIET = "None"
 
 
 def text() -> str:
@@ -47,12 +47,12 @@ def text() -> str:
         description="How well the vendors are polled: feeds, freshness, failures, requests,"
         " corrections; and the exporter's own ledger, series and process.",
         sections=(
-            Section("The exporter", (_state(),)),
+            Section("Exporter", (_state(),)),
             Section("Feeds", (Line(12, ((24, _feeds()),)), Line(9, ((24, _successes()),)))),
             Section("Failures and freshness", _failures()),
-            Section("Requests to the vendors", _requests()),
-            Section("What the vendors change afterwards", _changes()),
-            Section("Ledger, series and process", _process()),
+            Section("Vendor requests", _requests()),
+            Section("Vendor revisions", _changes()),
+            Section("Ledger, series, process", _process()),
             Section("Remote write", (_remote_write(),)),
         ),
     )
@@ -64,28 +64,26 @@ def _state() -> Line:
         feeds_failing(),
         number(
             Words(
-                "Configuration",
-                "Whether the newest attempt to read the configuration succeeded; if not, the one"
-                " before is in force.",
+                "Config reload",
+                "When the last reload failed, the configuration before it is in force.",
             ),
             now(t.RELOAD_SUCCESSFUL, how="min"),
-            texts={"1": ("In force", "green"), "0": ("Faulty", "red")},
+            texts=SUCCESS,
         ),
         number(
-            Words("Read", "When the configuration was last read with success: so long ago."),
+            Words("Config age", "Time since the configuration was last read with success."),
             age(t.RELOAD_SUCCESS_TIMESTAMP),
             AGE,
         ),
         number(
-            Words("Started", "How long the process that started last has been running."),
+            Words("Uptime", "Of several exporters, that of the one started last."),
             f"min(time() - {target('process_start_time_seconds')})",
             AGE,
         ),
         number(
             Words(
-                "Ledger writes failed",
-                "Polls of the chosen range that could not be written down; they are asked for"
-                " again.",
+                "Failed ledger writes",
+                "Polls in the chosen range whose data could not be stored; it is requested again.",
             ),
             grown(t.LEDGER_WRITE_FAILURES, RANGE),
             steps={1: "red"},
@@ -93,8 +91,8 @@ def _state() -> Line:
         lost(),
         number(
             Words(
-                "Streams folded",
-                'Streams beyond the limit, summed under stream="__other__".',
+                "Streams over limit",
+                'They are summed as stream="__other__".',
             ),
             now(t.SERIES_FOLDED),
             steps={1: "orange"},
@@ -107,15 +105,15 @@ def _feeds() -> Panel:
     return grid(
         Words(
             "Feeds",
-            "Every feed: its newest poll, how long ago it last succeeded, how old its newest data"
-            " is (0: of the hour or day that is not over), what is still to be filled in, and the last 24 hours. A dash: not polled"
-            " yet, or without a time of its own.",
+            "Polls, failures, requests, corrections and late buckets are those of 24 hours. Data"
+            " age is 0 while the newest data is of the hour or day that is not over. A dash: not"
+            " polled yet, or without a time of its own.",
         ),
         KEYS,
         (
-            Column("Newest poll", now(t.POLL_SUCCESS, FEED, how="min"), texts=SUCCESS),
+            Column("Last poll", now(t.POLL_SUCCESS, FEED, how="min"), texts=SUCCESS),
             Column("Last success", age(t.POLL_LAST_SUCCESS, FEED), AGE),
-            Column("Cadence", now(t.POLL_INTERVAL, FEED, how="max"), AGE),
+            Column("Poll interval", now(t.POLL_INTERVAL, FEED, how="max"), AGE),
             Column("Data age", age(t.DATA_NEWEST, FEED), AGE),
             Column("Backlog", now(t.BACKLOG, FEED, how="max"), SECONDS),
             Column("Polls", grown(t.POLLS, DAY, FEED)),
@@ -130,7 +128,7 @@ def _feeds() -> Panel:
 
 def _successes() -> Panel:
     return states(
-        Words("Polls", "Whether each feed's newest poll succeeded, over time."),
+        Words("Poll status"),
         now(t.POLL_SUCCESS, FEED, how="min"),
         FEED_LEGEND,
         SUCCESS,
@@ -140,9 +138,8 @@ def _successes() -> Panel:
 def _failures() -> tuple[Line, ...]:
     reasons = lines(
         Words(
-            "Failures per hour, by reason",
-            "At each point the polls of the hour before it that failed, by account and reason.",
-            QUIET,
+            "Poll failures per hour, by reason",
+            nothing=QUIET,
         ),
         {
             "{{account}} {{reason}}": f"{grown(t.POLL_FAILURES, HOUR, (*ACCOUNT, 'reason'))} > 0",
@@ -151,24 +148,22 @@ def _failures() -> tuple[Line, ...]:
     )
     success = lines(
         Words(
-            "Time since success",
-            "How long ago each feed was last polled with success. A sawtooth as high as the"
-            " cadence is as it should be.",
+            "Time since last success",
+            "Normally a sawtooth as high as the poll interval.",
         ),
         {FEED_LEGEND: age(t.POLL_LAST_SUCCESS, FEED)},
         SECONDS,
     )
     newest = lines(
         Words(
-            "Age of the data",
-            "How long ago the newest bucket ended that the vendor has filled; 0 while that is the"
-            " hour or day that is not over yet.",
+            "Data age",
+            "0 while the newest data is of the hour or day that is not over.",
         ),
         {FEED_LEGEND: age(t.DATA_NEWEST, FEED)},
         SECONDS,
     )
     backlog = lines(
-        Words("Backlog", "Time left out by an outage that is still to be filled in.", QUIET),
+        Words("Backlog", "Time missed in an outage that is still to be filled in.", QUIET),
         {FEED_LEGEND: now(t.BACKLOG, FEED, how="max")},
         SECONDS,
     )
@@ -182,39 +177,38 @@ def _requests() -> tuple[Line, ...]:
     codes = lines(
         Words(
             "Requests per hour, by status",
-            "Repeated requests included; where there was no answer, by why. At each point the hour"
-            " before it.",
+            "Retries included; where there was no answer, by reason.",
         ),
         {"{{provider}} {{code}}": grown(t.REQUESTS, HOUR, ("provider", "code"))},
         stacked=True,
     )
     feeds = lines(
-        Words("Requests per hour, by feed", "At each point the hour before it."),
+        Words("Requests per hour, by feed"),
         {FEED_LEGEND: grown(t.REQUESTS, HOUR, FEED)},
         stacked=True,
     )
     request = lines(
         Words(
-            "Time of a request",
-            "Within what time half of all requests and nineteen in twenty were answered, over the"
-            " hour before.",
+            "Request duration",
+            "Each point is the hour before it.",
         ),
         {
-            "Half, {{provider}}": quantile(t.REQUEST_DURATION, 0.5, HOUR, ("provider",)),
-            "Nineteen in twenty, {{provider}}": quantile(
-                t.REQUEST_DURATION, 0.95, HOUR, ("provider",)
-            ),
+            f"p{100 * share:.0f} {{{{provider}}}}": quantile(
+                t.REQUEST_DURATION, share, HOUR, ("provider",)
+            )
+            for share in (0.5, 0.95, 0.99)
         },
         SECONDS,
+        most=t.REQUEST_DURATION.buckets[-1],
     )
     poll = lines(
         Words(
-            "Time of a poll",
-            "Within what time nineteen in twenty polls of a feed were done, all their requests"
-            " together, over the hour before.",
+            "Poll duration p95",
+            "All requests of a poll together. Each point is the hour before it.",
         ),
         {FEED_LEGEND: quantile(t.POLL_DURATION, 0.95, HOUR, FEED)},
         SECONDS,
+        most=t.POLL_DURATION.buckets[-1],
     )
     return (
         Line(8, ((12, codes), (12, feeds))),
@@ -223,40 +217,39 @@ def _requests() -> tuple[Line, ...]:
 
 
 def _changes() -> tuple[Line, ...]:
-    hour = " At each point the hour before it."
     counted = (
         (
             "Corrections per hour",
-            "Buckets that the vendor lowered; what was counted too much is paid back out of later"
-            " growth.",
+            "Buckets that the vendor lowered; the counter stands still until growth has made up for"
+            " it.",
             t.CORRECTIONS,
             COUNT,
         ),
         (
             "Late buckets per hour",
-            "Buckets that the vendor filled after they had closed and been asked for.",
+            "Buckets that the vendor filled after they had closed and been polled.",
             t.LATE_BUCKETS,
             COUNT,
         ),
         (
-            "Settled buckets revised per hour",
-            "Settled buckets that changed all the same; what was backfilled or remote-written of"
-            " them is outdated.",
+            "Revisions per hour",
+            "Settled buckets that changed: what was backfilled or remote-written of them is"
+            " outdated.",
             t.SETTLED_REVISED,
             COUNT,
         ),
         (
-            "Lost per hour",
-            "Time for which the vendor had purged its data before it could be asked for.",
+            "Data lost per hour",
+            "Time whose data the vendor had purged before it could be polled.",
             t.DATA_LOST,
             SECONDS,
         ),
     )
     difference = lines(
         Words(
-            "Difference from the vendor's totals",
-            "Largest difference between the ledger's and the vendor's own totals of the month's"
-            " whole settled days; above 0 the ledger has more. Asked for once a day.",
+            "Difference from vendor totals",
+            "The month's whole settled days in the ledger against the vendor's own totals; above 0"
+            " the ledger has more. Checked once a day.",
             "No whole day of this month is settled yet, or the vendor gives no totals",
         ),
         {FEED_LEGEND: now(t.RECONCILIATION, FEED, how="max")},
@@ -271,7 +264,7 @@ def _changes() -> tuple[Line, ...]:
                 (
                     6,
                     lines(
-                        Words(title, description + hour, QUIET),
+                        Words(title, description, QUIET),
                         {FEED_LEGEND: grown(metric, HOUR, FEED)},
                         unit,
                         stacked=True,
@@ -289,35 +282,33 @@ def _remote_write() -> Line:
     panels = (
         lines(
             Words(
-                "Samples written per hour",
-                "Samples that the receiver has taken. At each point the hour before it.",
+                "Remote-write samples per hour",
+                "Accepted by the receiver.",
                 absent,
             ),
             {"{{instance}}": grown(t.REMOTE_WRITE_SAMPLES, HOUR, ("instance",))},
         ),
         lines(
             Words(
-                "Samples rejected per hour",
-                "Samples that the receiver will never take, by why. At each point the hour before"
-                " it.",
+                "Rejected samples per hour, by reason",
+                "The receiver will never take them.",
                 absent,
             ),
             {"{{reason}}": grown(t.REMOTE_WRITE_REJECTED, HOUR, ("reason",))},
         ),
         lines(
             Words(
-                "Writes failed per hour",
-                "Attempts that failed because the receiver could not be reached or took nothing;"
-                " the ledger keeps what is to be pushed. At each point the hour before it.",
+                "Remote-write failures per hour",
+                "The receiver was not reachable or took nothing; the ledger keeps what is to be"
+                " pushed.",
                 absent,
             ),
             {"{{instance}}": grown(t.REMOTE_WRITE_FAILURES, HOUR, ("instance",))},
         ),
         lines(
             Words(
-                "Behind",
-                "How long ago that ended up to which the final buckets of every feed have been"
-                " pushed.",
+                "Remote-write lag",
+                "Up to so long ago every feed's settled buckets have been pushed.",
                 absent,
             ),
             {"{{receiver}}": age(t.REMOTE_WRITE_CURSOR, ("receiver",))},
@@ -329,45 +320,46 @@ def _remote_write() -> Line:
 
 def _process() -> tuple[Line, ...]:
     ledger = lines(
-        Words("Ledger", "Size of the ledger on disk."),
+        Words("Ledger size"),
         {"{{instance}}": f"max by (instance) ({series(t.LEDGER_SIZE)})"},
         BYTES,
     )
     exposed = lines(
-        Words("Series", "Series of vendor data exposed for each account."),
+        Words("Series per account"),
         {"{{provider}} {{account}}": now(t.SERIES, ACCOUNT)},
         COUNT,
         stacked=True,
     )
     memory = lines(
-        Words("Memory", "Resident memory of the exporter's process."),
+        Words("Memory", "Resident memory."),
         {"{{instance}}": f"max by (instance) ({target('process_resident_memory_bytes')})"},
         BYTES,
     )
     processor = lines(
-        Words("Processor", "Seconds of processor time used per second; 1 is a whole core."),
+        Words("CPU", "100 % is a whole core."),
         {
             "{{instance}}": "sum by (instance) (rate("
             f"{target('process_cpu_seconds_total')}[$__rate_interval]))"
         },
+        RATIO,
     )
     scrape = lines(
-        Words("Time of a scrape", "How long Prometheus waited for /metrics."),
+        Words("Scrape duration"),
         {"{{instance}}": f"max by (instance) ({target('scrape_duration_seconds')})"},
         SECONDS,
     )
     build = grid(
-        Words("Versions", "What runs."),
+        Words("Versions"),
         {"job": "Job", "instance": "Instance", "version": "Version", "python": "Python"},
         [
             Column(
-                "Running for",
+                "Uptime",
                 f"time() - {target('process_start_time_seconds')} * on (job, instance)"
                 f" group_left(version, python) {series(t.BUILD_INFO)}",
                 AGE,
             )
         ],
-        sort="Running for",
+        sort="Uptime",
     )
     return (
         Line(8, ((8, ledger), (8, exposed), (8, memory))),

@@ -1,7 +1,7 @@
 """The sorts of panel that the dashboards consist of, each with everything a reader needs.
 
-A panel has a title, a description, a unit and a text for when there is no data; none of them can
-be left out.
+A panel has a title, a unit and a text for when there is no data; none of them can be left out. It
+has a description where the title leaves something open.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ COUNT = units.Short
 WHOLE = units.LocaleFormat
 """A count to the last one. What `increase` gives of one is rarely whole."""
 
+HOURS = MINUTES = units.LocaleFormat
+"""Time as vendors bill it; the title or the heading says which. Grafana's own units of time turn
+to days and weeks as numbers grow."""
+
 SECONDS = units.Seconds
 RATIO = units.PercentUnit
 AGE = units.DurationSeconds
@@ -97,7 +101,7 @@ class Words:
     """What a panel says of itself."""
 
     title: str
-    description: str
+    description: str = ""
     nothing: str = NOTHING
 
 
@@ -108,6 +112,7 @@ class Column:
     heading: str
     expression: str
     unit: str = WHOLE
+    decimals: int | None = None
     steps: Steps = field(default_factory=dict)
     texts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -120,10 +125,12 @@ def number(
     steps: Steps | None = None,
     texts: Mapping[str, tuple[str, str]] | None = None,
     legend: str | None = None,
+    most: float | None = None,
 ) -> stat.Panel:
     """One number, as it is now; with a `legend` one for each series, which it names.
 
-    `texts` are shown in place of values, each with its colour.
+    `texts` are shown in place of values, each with its colour. `most` is for a quantile: the
+    greatest bound of its histogram, in seconds.
     """
     panel = _described(stat.Panel(), words, unit)
     query = _instant(expression, "A")
@@ -140,6 +147,8 @@ def number(
     panel.thresholds(_thresholds(steps or {}))
     if texts:
         panel.mappings(_mappings(texts))
+    if most is not None:
+        panel.mappings(_beyond(most))
     return panel
 
 
@@ -152,8 +161,9 @@ def lines(
     interval: str = INTERVAL,
     least: float | None = 0,
     greatest: float | None = None,
+    most: float | None = None,
 ) -> timeseries.Panel:
-    """Values over time; `queries` are expressions by their legends."""
+    """Values over time; `queries` are expressions by their legends, `most` is as for `number`."""
     panel = _described(timeseries.Panel(), words, unit)
     for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False):
         panel.with_target(_over_time(expression, letter, legend))
@@ -170,7 +180,21 @@ def lines(
         panel.min(least)
     if greatest is not None:
         panel.max(greatest)
+    if most is not None:
+        panel.mappings(_beyond(most))
     return panel
+
+
+def compared(
+    words: Words, queries: tuple[str, str], legends: tuple[str, str], unit: str, *, last: str
+) -> timeseries.Panel:
+    """The time `last` against the time before it, which is dashed; hour by hour."""
+    panel = lines(words, dict(zip(legends, queries, strict=True)), unit, interval="1h")
+    dashed = common.LineStyle(fill="dash", dash=[6, 6])
+    grey = FieldColor().mode(FieldColorModeId.FIXED).fixed_color("gray").build()
+    properties = {"custom.lineStyle": dashed, "custom.fillOpacity": 0, "color": grey}
+    panel.override_by_name(legends[1], _properties(properties))
+    return panel.time_from(last)
 
 
 def bars(
@@ -265,8 +289,8 @@ def grid(
     for letter, column in zip(ascii_uppercase, columns, strict=False):
         panel.with_target(_instant(column.expression, letter).format(PromQueryFormat.TABLE))
         properties: dict[str, object] = {"unit": column.unit}
-        if column.unit == WHOLE:
-            properties["decimals"] = 0
+        if column.decimals is not None or column.unit == WHOLE:
+            properties["decimals"] = column.decimals or 0
         if column.texts:
             properties["mappings"] = _mappings(column.texts)
         if column.steps or column.texts:
@@ -302,7 +326,9 @@ def grid(
 
 
 def _described(panel: P, words: Words, unit: str) -> P:
-    panel.title(words.title).description(words.description).unit(unit)
+    panel.title(words.title).unit(unit)
+    if words.description:
+        panel.description(words.description)
     panel.no_value(words.nothing).datasource(DATASOURCE)
     return panel
 
@@ -340,6 +366,15 @@ def _mappings(texts: Mapping[str, tuple[str, str]]) -> list[ValueMapping]:
             }
         )
     ]
+
+
+def _beyond(most: float) -> list[ValueMapping]:
+    """A quantile among the observations above a histogram's greatest bound is given as that bound."""
+    size, name = next(
+        (size, name) for size, name in ((3600, "h"), (60, "min"), (1, "s")) if most >= size
+    )
+    text = ValueMappingResult(text=f"> {most / size:g} {name}", index=0)
+    return [ValueMap(options={f"{most:g}": text})]
 
 
 def _properties(values: Mapping[str, object]) -> list[DynamicConfigValue]:

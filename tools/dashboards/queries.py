@@ -22,6 +22,7 @@ STREAM = (*ACCOUNT, "stream")
 
 HOUR = "1h"
 DAY = "1d"
+WEEK = "7d"
 RANGE = "$__range"
 MONTH_LEFT = "(scalar(days_in_month() - day_of_month() + 1) * 86400 - time() % 86400)"
 """Seconds to the end of the month, UTC."""
@@ -78,9 +79,26 @@ def now(
     return _grouped(how, by, f"{series(metric, *names)}{at}")
 
 
-def grown(metric: Metric, window: str, by: Sequence[str] = (), *names: str, part: str = "") -> str:
-    """By how much a counter grew over `window`."""
-    return _grouped("sum", by, f"increase({series(metric, *names, part=part)}[{window}])")
+def grown(
+    metric: Metric,
+    window: str,
+    by: Sequence[str] = (),
+    *names: str,
+    part: str = "",
+    offset: str = "",
+) -> str:
+    """By how much a counter grew over `window`, which ended so long ago as `offset` says."""
+    at = f" offset {offset}" if offset else ""
+    return _grouped("sum", by, f"increase({series(metric, *names, part=part)}[{window}]{at})")
+
+
+def billed(measure: Measure, expression: str) -> str:
+    """An amount of `measure` in what people are billed by: viewing in hours, other time in minutes."""
+    if "viewing_seconds" in measure.name:
+        return f"{expression} / 3600"
+    if "_seconds" in measure.name:
+        return f"{expression} / 60"
+    return expression
 
 
 def quantile(metric: Metric, share: float, window: str, by: Sequence[str] = (), *names: str) -> str:

@@ -8,7 +8,8 @@ from tools.dashboards.frame import Line, Section, dashboard, variable
 from tools.dashboards.panels import (
     BYTES,
     COUNT,
-    SECONDS,
+    HOURS,
+    MINUTES,
     Column,
     Panel,
     Words,
@@ -17,7 +18,7 @@ from tools.dashboards.panels import (
     number,
     ranking,
 )
-from tools.dashboards.queries import HOUR, RANGE, STREAM, grown, matchers, now, series, top
+from tools.dashboards.queries import HOUR, RANGE, STREAM, billed, grown, matchers, now, series, top
 
 CHOSEN = "stream"
 LEGEND = "{{account}}: {{stream}}"
@@ -49,10 +50,10 @@ def text() -> str:
             )
         ],
         sections=(
-            Section("In the chosen range", (_totals(), Line(6, ((24, _names()),)))),
+            Section("Totals", (_totals(), Line(6, ((24, _names()),)))),
             Section("Over time", _over_time()),
             Section("Countries and renditions", _places()),
-            Section("Since the stream exists", (Line(7, ((24, _lifetime()),)),)),
+            Section("Lifetime", (Line(7, ((24, _lifetime()),)),)),
         ),
     )
 
@@ -62,7 +63,7 @@ def _totals() -> Line:
         ("Received", m.STREAM_RECEIVED_BYTES, BYTES),
         ("Delivered", m.STREAM_DELIVERED_BYTES, BYTES),
         ("Egress", m.STREAM_EGRESS_BYTES, BYTES),
-        ("Watched", m.STREAM_VIEWING_SECONDS, SECONDS),
+        ("Viewing hours", m.STREAM_VIEWING_SECONDS, HOURS),
         ("Views", m.STREAM_VIEWS, COUNT),
     )
     return Line(
@@ -73,8 +74,8 @@ def _totals() -> Line:
                 number(
                     Words(
                         "Viewers now",
-                        "Viewers at this moment; of several streams, all together. Wowza's and"
-                        " Livepeer's are unique viewers: one who watches two streams counts twice.",
+                        "Wowza's and Livepeer's are unique viewers: one who watches two of the"
+                        " chosen streams counts twice.",
                         "Not live, or not known",
                     ),
                     now(m.STREAM_VIEWERS, (), CHOSEN),
@@ -84,14 +85,10 @@ def _totals() -> Line:
                 (
                     4,
                     number(
-                        Words(
-                            title,
-                            f"In the chosen range. {measure.help}",
-                            "Not known of this stream",
-                        ),
-                        grown(measure, RANGE, (), CHOSEN),
+                        Words(title, "In the chosen range.", "Not known of this stream"),
+                        billed(measure, grown(measure, RANGE, (), CHOSEN)),
                         unit,
-                    ),
+                    ).decimals(1),
                 )
                 for title, measure, unit in totals
             ),
@@ -102,9 +99,9 @@ def _totals() -> Line:
 def _names() -> Panel:
     return grid(
         Words(
-            "What it is",
-            "Name and kind of the stream, and whether it was deleted but still bills. Only Wowza"
-            " tells names apart from streams; elsewhere the table is empty.",
+            "Name and kind",
+            "Archived: deleted, but still billed. Only Wowza tells names apart from streams; for"
+            " others the table is empty.",
         ),
         KEYS,
         [Column("Exporters", now(m.STREAM_INFO, tuple(KEYS), CHOSEN, how="count"))],
@@ -114,37 +111,39 @@ def _names() -> Panel:
 
 def _over_time() -> tuple[Line, ...]:
     viewers = lines(
-        Words("Viewers", "Viewers at each moment.", "Not live, or not known"),
+        Words("Viewers", nothing="Not live, or not known"),
         {LEGEND: now(m.STREAM_VIEWERS, STREAM, CHOSEN)},
     )
     return (
         Line(
             8,
             (
-                (12, _hourly("Delivered", m.STREAM_DELIVERED_BYTES, BYTES)),
-                (12, _hourly("Received", m.STREAM_RECEIVED_BYTES, BYTES)),
+                (12, _hourly("Delivered per hour", m.STREAM_DELIVERED_BYTES, BYTES)),
+                (12, _hourly("Received per hour", m.STREAM_RECEIVED_BYTES, BYTES)),
             ),
         ),
-        Line(8, ((12, viewers), (12, _hourly("Watched", m.STREAM_VIEWING_SECONDS, SECONDS)))),
         Line(
             8,
             (
-                (8, _hourly("Views", m.STREAM_VIEWS, COUNT)),
-                (8, _hourly("Egress", m.STREAM_EGRESS_BYTES, BYTES)),
-                (8, _hourly("Egress time", m.STREAM_EGRESS_SECONDS, SECONDS)),
+                (12, viewers),
+                (12, _hourly("Viewing hours per hour", m.STREAM_VIEWING_SECONDS, HOURS)),
+            ),
+        ),
+        Line(
+            8,
+            (
+                (8, _hourly("Views per hour", m.STREAM_VIEWS, COUNT)),
+                (8, _hourly("Egress per hour", m.STREAM_EGRESS_BYTES, BYTES)),
+                (8, _hourly("Egress minutes per hour", m.STREAM_EGRESS_SECONDS, MINUTES)),
             ),
         ),
     )
 
 
-def _hourly(what: str, measure: Measure, unit: str) -> Panel:
+def _hourly(title: str, measure: Measure, unit: str) -> Panel:
     return lines(
-        Words(
-            f"{what} per hour",
-            f"At each point the hour before it. {measure.help}",
-            "Not known of this stream",
-        ),
-        {LEGEND: grown(measure, HOUR, STREAM, CHOSEN)},
+        Words(title, nothing="Not known of this stream"),
+        {LEGEND: billed(measure, grown(measure, HOUR, STREAM, CHOSEN))},
         unit,
     )
 
@@ -153,18 +152,14 @@ def _places() -> tuple[Line, ...]:
     absent = "No feed tells countries of this stream; Millicast's stream_countries does"
     ranges = [
         ranking(
-            Words(
-                f"{what} by country",
-                f"The ten first countries in the chosen range. {measure.help}",
-                absent,
-            ),
-            top(10, grown(measure, RANGE, ("country",), CHOSEN)),
+            Words(f"{what} by country", "Top 10 in the chosen range.", absent),
+            top(10, billed(measure, grown(measure, RANGE, ("country",), CHOSEN))),
             "{{country}}",
             unit,
         )
         for what, measure, unit in (
             ("Delivered", m.STREAM_COUNTRY_DELIVERED_BYTES, BYTES),
-            ("Watched", m.STREAM_COUNTRY_VIEWING_SECONDS, SECONDS),
+            ("Viewing hours", m.STREAM_COUNTRY_VIEWING_SECONDS, HOURS),
             ("Views", m.STREAM_COUNTRY_VIEWS, COUNT),
             ("Received", m.STREAM_COUNTRY_RECEIVED_BYTES, BYTES),
             ("Publishes", m.STREAM_COUNTRY_PUBLISHES, COUNT),
@@ -174,7 +169,7 @@ def _places() -> tuple[Line, ...]:
         ranking(
             Words(
                 f"Viewers by {label}",
-                f"Viewers at this moment, the ten first ones. {measure.help}",
+                "Top 10 now.",
                 f"No feed tells a {label} of this stream; Wowza's stream_viewers does",
             ),
             top(10, now(measure, (label,), CHOSEN)),
@@ -195,17 +190,20 @@ def _lifetime() -> Panel:
     labels = ", ".join(STREAM)
     return grid(
         Words(
-            "Since it exists",
-            "Views and time watched since the asset exists, as the vendor counts them (Livepeer's"
-            " public_totals).",
+            "Lifetime totals",
+            "As the vendor counts them (Livepeer's public_totals).",
         ),
         {"provider": "Provider", "account": "Account", "stream": "Stream"},
         (
             Column("Views", f"max by ({labels}) ({series(m.LIFETIME_VIEWS, CHOSEN)})"),
             Column(
-                "Watched",
-                f"max by ({labels}) ({series(m.LIFETIME_VIEWING_SECONDS, CHOSEN)})",
-                SECONDS,
+                "Viewing hours",
+                billed(
+                    m.LIFETIME_VIEWING_SECONDS,
+                    f"max by ({labels}) ({series(m.LIFETIME_VIEWING_SECONDS, CHOSEN)})",
+                ),
+                HOURS,
+                1,
             ),
         ),
         sort="Views",

@@ -16,14 +16,14 @@ from tools.pictures.plots import Picture, drawn
 PICTURES = (
     Picture(
         "overview",
-        ("Is everything fine?", "Usage by account", "Usage over time"),
+        ("Status", "Usage by account", "Usage over time"),
         without=("This month", "Delivered per day"),
     ),
-    Picture("jobs", ("In the chosen range", "Volume and failures")),
+    Picture("jobs", ("Totals", "Volume and failures")),
     Picture(
         "exporter",
-        ("The exporter", "Failures and freshness", "Requests to the vendors"),
-        without=("Time of a request", "Time of a poll"),
+        ("Exporter", "Failures and freshness", "Vendor requests"),
+        without=("Request duration", "Poll duration p95"),
     ),
 )
 
