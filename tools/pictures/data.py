@@ -33,9 +33,7 @@ BEGIN = int(datetime(2026, 3, 30, 6, tzinfo=UTC).timestamp())
 HOURS = 27
 END = BEGIN + HOURS * HOUR - 60
 SHOWN_HOURS = 24
-STEP = 300
-TIMES = range((END - SHOWN_HOURS * HOUR) // STEP * STEP, END + 1, STEP)
-"""When queries over time are answered."""
+UNITS = {"m": 60, "h": HOUR, "d": DAY}
 
 OUTAGE = range(BEGIN + 20 * HOUR, BEGIN + 21 * HOUR + HOUR // 2)
 """While one vendor is out of order, so that there is something to see."""
@@ -48,7 +46,15 @@ async def live_through(work: Path, pages: Path) -> None:
     (work / "credential").write_text(demo.CREDENTIAL)
     config = work / "config.yaml"
     config.write_text(
-        demo.configuration("vendors", work, emulated, cadence_seconds=QUARTER, every_feed=False)
+        demo.configuration(
+            "vendors",
+            work,
+            emulated,
+            cadence_seconds=QUARTER,
+            every_feed=False,
+            history=demo.DEMO_HISTORY,
+        )
+        + demo.billing(emulated, BEGIN)
     )
     exporter = await Exporter.open(
         load(config, providers.load()),
@@ -120,20 +126,39 @@ def prometheus(work: Path, pages: Path) -> Iterator[httpx.Client]:
         server.wait()
 
 
+def seconds_of(duration: str) -> int:
+    """The seconds of `5m`, `7d` and the like."""
+    return int(duration[:-1]) * UNITS[duration[-1]]
+
+
+def times(panel: Json) -> range:
+    """When a panel's queries over time are answered: at whole steps, as Grafana asks."""
+    step = seconds_of(panel["interval"])
+    last = END // step * step
+    return range(last - seconds_of(panel.get("timeFrom", f"{SHOWN_HOURS}h")), last + 1, step)
+
+
+def replaced(expression: str, seconds: int) -> str:
+    """The expression over a range of so many seconds, with everything chosen in each variable.
+
+    What is chosen may be one of several alternatives, as in `job=~"$job|"`.
+    """
+    windows = expression.replace("$__range", f"{seconds}s").replace("$__rate_interval", "16m")
+    return re.sub(r'(=~"[^"]*")', lambda matcher: re.sub(r"\$\w+", ".+", matcher[1]), windows)
+
+
 def ask(source: httpx.Client, panel: Json, target: Json) -> list[Json]:
     """The series of one target, at the end of the data."""
     seconds = END % DAY if panel.get("timeFrom") == "now/d" else SHOWN_HOURS * HOUR
-    expression = (
-        target["expr"].replace("$__range", f"{seconds}s").replace("$__rate_interval", "16m")
-    )
-    expression = re.sub(r'=~"\$\w+"', '=~".+"', expression)
+    expression = replaced(target["expr"], seconds)
     parameters: dict[str, str | int] = {"query": expression}
     if target.get("instant"):
         path = "query"
         parameters |= {"time": END}
     else:
         path = "query_range"
-        parameters |= {"start": TIMES[0], "end": TIMES[-1], "step": STEP}
+        asked = times(panel)
+        parameters |= {"start": asked[0], "end": asked[-1], "step": asked.step}
     answer = source.get(f"/api/v1/{path}", params=parameters).json()
     if answer["status"] != "success":
         raise SystemExit(f"{panel['title']}: {answer['error']}")

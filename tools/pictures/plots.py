@@ -13,10 +13,11 @@ import httpx
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from tools.generate import ROOT
-from tools.pictures.data import HOUR, TIMES, Json, ask
+from tools.pictures.data import DAY, HOUR, Json, ask, times
 
 CAPTION = "Plotted with matplotlib: the demo’s data, by the dashboard’s queries. Not a screenshot of Grafana."
 PAPER, CARD, INK, FAINT = "#f4f5f7", "#ffffff", "#24292e", "#7a828a"
@@ -114,9 +115,11 @@ def _card(
     )
     kind = panel["type"]
     if kind == "stat":
-        _number(card, panel, results[0])
+        _numbers(card, panel, results[0])
     elif kind == "table":
         _table(card, panel, results, inch)
+    elif kind == "bargauge":
+        _bars(card, panel, results[0], inch)
     elif kind == "timeseries":
         axes = figure.add_axes(
             (x + 0.62 / 12, y + 0.62 / tall, width - 0.75 / 12, height - 0.95 / tall)
@@ -124,28 +127,28 @@ def _card(
         _lines(axes, panel, results)
 
 
-def _number(card: Axes, panel: Json, result: list[Json]) -> None:
-    defaults = panel["fieldConfig"]["defaults"]
-    text, colour = defaults["noValue"], INK
-    size = 11.0
-    if result:
-        value = float(result[0]["value"][1])
-        size = 17
-        text = written(value, defaults.get("unit", ""))
-        if panel["options"]["colorMode"] == "background":
-            steps = [
-                step
-                for step in defaults["thresholds"]["steps"]
-                if value >= (step.get("value") or -math.inf)
-            ]
-            colour = GOOD[steps[-1]["color"]]
-            for mapping in defaults.get("mappings") or []:
-                if f"{value:g}" in mapping["options"]:
-                    found = mapping["options"][f"{value:g}"]
-                    text, colour = found["text"], GOOD[found["color"]]
+def _numbers(card: Axes, panel: Json, result: list[Json]) -> None:
+    """The number of each series side by side, with their names under them where there are names."""
+    if not result:
+        nothing = panel["fieldConfig"]["defaults"]["noValue"]
+        _centred(card, 0.5, 0.4, nothing, size=11 if panel["gridPos"]["w"] > 2 else 8)
+        return
+    named = panel["options"].get("textMode") == "value_and_name"
+    for position, series in enumerate(result):
+        x = (position + 0.5) / len(result)
+        text, colour = shown(panel["fieldConfig"]["defaults"], float(series["value"][1]))
+        if panel["options"]["colorMode"] != "background":
+            colour = INK
+        _centred(card, x, 0.45 if named else 0.4, text, size=17 - 4 * named, colour=colour)
+        if named:
+            name = legend(panel["targets"][0], series["metric"])
+            _centred(card, x, 0.18, name, size=7.5, colour=FAINT)
+
+
+def _centred(card: Axes, x: float, y: float, text: str, *, size: float, colour: str = INK) -> None:
     card.text(
-        0.5,
-        0.4,
+        x,
+        y,
         text,
         transform=card.transAxes,
         size=size,
@@ -154,6 +157,51 @@ def _number(card: Axes, panel: Json, result: list[Json]) -> None:
         va="center",
         weight="bold",
     )
+
+
+def shown(defaults: Json, value: float) -> tuple[str, str]:
+    """A value's text and colour by the unit, the thresholds and the mappings of a field."""
+    text, colour = written(value, defaults.get("unit", "")), INK
+    for step in (defaults.get("thresholds") or {"steps": []})["steps"]:
+        if value >= (step.get("value") or -math.inf):
+            colour = GOOD[step["color"]]
+    for mapping in defaults.get("mappings") or []:
+        found = mapping["options"].get(f"{value:g}")
+        if found is not None:
+            text = found["text"]
+            colour = GOOD.get(found.get("color", ""), colour)
+    return text, colour
+
+
+def legend(target: Json, labels: Json) -> str:
+    """What a series is called: the target's legend with the series' labels in it."""
+    return re.sub(
+        r"\{\{(\w+)\}\}", lambda name: labels.get(name[1], ""), str(target["legendFormat"])
+    )
+
+
+def _bars(card: Axes, panel: Json, result: list[Json], inch: float) -> None:
+    """A horizontal bar for each series, the longest first."""
+    defaults = panel["fieldConfig"]["defaults"]
+    if not result:
+        _centred(card, 0.5, 0.4, defaults["noValue"], size=8.5, colour=FAINT)
+        return
+    ordered = sorted(result, key=lambda series: -float(series["value"][1]))
+    most = max(float(series["value"][1]) for series in ordered) or 1.0
+    height = min(0.26 * inch, (1 - 0.4 * inch) / len(ordered))
+    for number, series in enumerate(ordered):
+        value = float(series["value"][1])
+        y = 1 - 0.4 * inch - (number + 0.5) * height
+        text, colour = shown(defaults, value)
+        if defaults["color"]["mode"] == "fixed":
+            colour = COLOURS[0]
+        name = legend(panel["targets"][0], series["metric"])
+        style: Json = {"transform": card.transAxes, "size": 7.5, "va": "center"}
+        card.text(0.28, y, name, color=INK, ha="right", **style)
+        bar = Rectangle((0.3, y - 0.35 * height), 0.52 * value / most, 0.7 * height)
+        bar.set(transform=card.transAxes, facecolor=colour, alpha=0.75)
+        card.add_patch(bar)
+        card.text(0.31 + 0.52 * value / most, y, text, color=INK, **style)
 
 
 def _table(card: Axes, panel: Json, results: list[list[Json]], inch: float) -> None:
@@ -213,33 +261,35 @@ def _lines(axes: Axes, panel: Json, results: list[list[Json]]) -> None:
     defaults = panel["fieldConfig"]["defaults"]
     custom = defaults["custom"]
     stacked = custom.get("stacking", {}).get("mode") == "normal"
+    x = list(times(panel))
     curves: list[tuple[str, list[float]]] = []
     for target, result in zip(panel["targets"], results, strict=True):
         for series in result:
-            labels = series["metric"]
-            legend = str(target["legendFormat"])
-            for name in re.findall(r"\{\{(\w+)\}\}", legend):
-                legend = legend.replace(f"{{{{{name}}}}}", labels.get(name, ""))
             known = {int(float(at)): float(value) for at, value in series["values"]}
-            curves.append((legend, [known.get(at, math.nan) for at in TIMES]))
+            name = legend(target, series["metric"])
+            curves.append((name, [known.get(at, math.nan) for at in x]))
     curves.sort(key=lambda one: -sum(value for value in one[1] if not math.isnan(value)))
-    x = list(TIMES)
     if not curves:
         axes.text(0.5, 0.5, defaults["noValue"], transform=axes.transAxes, ha="center", color=FAINT)
     if stacked and curves:
         values = [[0.0 if math.isnan(value) else value for value in one] for _, one in curves]
-        axes.stackplot(
-            x, values, labels=[legend for legend, _ in curves], colors=COLOURS, alpha=0.75
-        )
+        names = [name for name, _ in curves]
+        if custom.get("drawStyle") == "bars":
+            _stacked_bars(axes, x, names, values)
+        else:
+            axes.stackplot(x, values, labels=names, colors=COLOURS, alpha=0.75)
     else:
-        for number, (legend, line) in enumerate(curves):
-            axes.plot(x, line, label=legend, color=COLOURS[number % len(COLOURS)], lw=1.1)
+        for number, (name, line) in enumerate(curves):
+            colour, style = _line_style(panel, name, COLOURS[number % len(COLOURS)])
+            axes.plot(x, line, label=name, color=colour, ls=style, lw=1.1)
     axes.set_xlim(x[0], x[-1])
     if defaults.get("min") == 0:
         axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MultipleLocator(4 * HOUR))
+    days = (x[-1] - x[0]) / DAY
+    apart, form = (4 * HOUR, "%H:%M") if days <= 1 else (math.ceil(days / 8) * DAY, "%m-%d")
+    axes.xaxis.set_major_locator(MultipleLocator(apart))
     axes.xaxis.set_major_formatter(
-        FuncFormatter(lambda at, _: f"{datetime.fromtimestamp(at, UTC):%H:%M}")
+        FuncFormatter(lambda at, _: f"{datetime.fromtimestamp(at, UTC):{form}}")
     )
     axes.tick_params(colors=FAINT, labelsize=7, length=2)
     axes.grid(visible=True, color="#eceef0", lw=0.6)
@@ -247,8 +297,33 @@ def _lines(axes: Axes, panel: Json, results: list[list[Json]]) -> None:
         axes.spines[side].set_visible(False)
     _scale(axes, defaults.get("unit", ""))
     if curves:
-        long = max(len(legend) for legend, _ in curves) > 22
+        long = max(len(name) for name, _ in curves) > 22
         _legend(axes, columns=4 - long if panel["gridPos"]["w"] >= 12 else 2)
+
+
+def _stacked_bars(axes: Axes, x: list[int], names: list[str], values: list[list[float]]) -> None:
+    below = [0.0] * len(x)
+    for number, (name, heights) in enumerate(zip(names, values, strict=True)):
+        colour = COLOURS[number % len(COLOURS)]
+        axes.bar(
+            x,
+            heights,
+            bottom=below,
+            width=0.8 * (x[1] - x[0]),
+            color=colour,
+            alpha=0.75,
+            label=name,
+        )
+        below = [low + height for low, height in zip(below, heights, strict=True)]
+
+
+def _line_style(panel: Json, name: str, colour: str) -> tuple[str, str]:
+    """The colour and style of a line: grey and dashed where the panel says dashes."""
+    for override in panel["fieldConfig"]["overrides"] or ():
+        properties = {one["id"] for one in override["properties"]}
+        if override["matcher"]["options"] == name and "custom.lineStyle" in properties:
+            return FAINT, "--"
+    return colour, "-"
 
 
 def _scale(axes: Axes, unit: str) -> None:
