@@ -21,12 +21,14 @@ test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
 quick: .venv/.development ## the tests that need no socket and no installed server
 	$(PYTEST) -m 'not soak and not attack and not sockets' --no-sockets --numprocesses=auto --maxprocesses=8 --dist=worksteal $(ARGS)
 
-check: .venv/.development ## format, lint, types, layers, generated files
+check: .venv/.development ## format, lint, types, layers, generated files, links, spelling
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tools.generate --check
+	$(BIN)/python -m tools.links
+	$(BIN)/codespell . .ci/run
 
 format: .venv/.development ## format, and repair what lint can repair
 	$(BIN)/ruff check --fix --quiet --exit-zero .

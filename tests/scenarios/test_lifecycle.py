@@ -91,10 +91,10 @@ def test_a_bad_file_leaves_the_old_configuration_running(
     exporter: Exporter, tmp_path: Path
 ) -> None:
     """A reload that cannot be done answers 500 with the reason, and changes nothing else."""
-    (tmp_path / "config.yaml").write_text("acounts: []\n")
+    (tmp_path / "config.yaml").write_text("acounts: []\n")  # codespell:ignore acounts
     answer = reload(exporter)
     assert answer.status_code == 500
-    assert "config.yaml:1: acounts: " in answer.text
+    assert "config.yaml:1: acounts: " in answer.text  # codespell:ignore acounts
     assert value(exporter, "media_exporter_config_last_reload_successful") == 0
     assert value(exporter, DELIVERED)
     assert exporter.get("/-/healthy").status_code == 200

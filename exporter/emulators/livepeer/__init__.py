@@ -65,7 +65,7 @@ USAGE_ERROR = "only admins can query usage for other users"
 
 MESSAGES = {
     401: "request is not authenticated",
-    403: "credential has insufficent privileges",
+    403: "credential has insufficent privileges",  # codespell:ignore insufficent -- so it is spelt
     404: None,
     429: "Too many requests",
     500: "error authorizing request: context deadline exceeded",
