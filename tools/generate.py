@@ -11,7 +11,15 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools import command_line, configuration, kubernetes, metrics, mixin, provider_guide
+from tools import (
+    command_line,
+    configuration,
+    kubernetes,
+    metrics,
+    mixin,
+    provider_guide,
+    request_costs,
+)
 from tools.dashboards.generated import FILES as DASHBOARDS
 from tools.dashboards.generated import FILES_TO_IMPORT
 
@@ -22,6 +30,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     "docs/configuration.md": configuration.documentation,
     "schema/config.schema.json": configuration.json_schema,
     "docs/metrics.md": metrics.documentation,
+    "docs/request-costs.md": request_costs.documentation,
     "docs/adding-a-provider.md": provider_guide.documentation,
     **DASHBOARDS,
     **FILES_TO_IMPORT,

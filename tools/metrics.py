@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from exporter import providers
 from exporter.exposition.own_metrics import OWN_METRICS, OwnMetric
 from exporter.model import Measure, Provider
 from exporter.model.measures import CATALOGUE
+from tools.metric_sources import BILLING, VENDORS, of_months, overview, sources
 
 _HEAD: Final = """\
 <!-- Made by `make generate` from the code. -->
 # Metrics
 
-Metrics of vendor data, with the vendor's own field in brackets, and the feeds that give them
-(**bold** ones are polled by default). After them, what the exporter says of itself.
+All metrics: [which vendor gives which](#overview), [each one](#vendor-data) with the vendor's own
+field in brackets, and [what the exporter says of itself](#the-exporter-itself). Feeds in **bold** are
+polled by default.
 
 Every metric of vendor data also has the labels `provider` and `account`. Units are base units:
 bytes, seconds, ratios from 0 to 1. A metric is absent when nothing is known; that is not 0. A label
@@ -28,6 +30,20 @@ beyond `limits.labels` likewise.
 Counters grow by what the vendors report, late and revised numbers included, and go on over
 restarts. They never fall: what a vendor takes back is paid back out of later growth. Vendors are
 asked every `polling.cadence`, not on scrape.
+"""
+
+_OVERVIEW: Final = """\
+## Overview
+
+The feeds that give a metric, by vendor. Those in **bold** are polled when the account names no
+`feeds`; the others have to be listed under `feeds` ([what each costs](request-costs.md)). "with" names
+a setting of the account that is needed, too.
+"""
+
+_COMPUTED: Final = """
+Computed from the ledger, not by a feed: `media_month_to_date_since_timestamp_seconds` and
+`media_month_to_date_complete`, for every account that has a sum of the month. For accounts under
+[`billing`](billing.md) also {billing}.
 """
 
 _NOT: Final[tuple[tuple[str, str], ...]] = (
@@ -181,8 +197,9 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
 
 def documentation() -> str:
     """docs/metrics.md."""
-    known = providers.load().values()
-    parts = [_HEAD, "## Vendor data\n"]
+    known = providers.load()
+    computed = _COMPUTED.format(billing=", ".join(f"`{one.name}`" for one in BILLING))
+    parts = [_HEAD, _OVERVIEW, overview(known) + computed, "## Vendor data\n"]
     parts += (_of_vendors(measure, known) for measure in CATALOGUE)
     parts.append("## The exporter itself\n")
     parts.append("| metric | type | unit | labels | what it says |\n|---|---|---|---|---|")
@@ -215,10 +232,10 @@ def unit(name: str) -> str:
     return "number"
 
 
-def _of_vendors(measure: Measure, known: Iterable[Provider]) -> str:
+def _of_vendors(measure: Measure, known: Mapping[str, Provider]) -> str:
     help_text = re.sub(r" Polled every cadence, not on scrape: .*", "", measure.help)
     labels = ", ".join(f"`{label}`" for label in measure.labels) or "none of its own"
-    sources = "; ".join(_sources(measure, known)) or "every feed, by way of the ledger"
+    sources = "; ".join(_sources(measure, known)) or _computed(measure)
     lines = [
         f"### `{measure.name}`\n",
         f"{measure.type.capitalize()}, {unit(measure.name)}. Labels: {labels}.\n",
@@ -232,16 +249,18 @@ def _of_vendors(measure: Measure, known: Iterable[Provider]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _sources(measure: Measure, known: Iterable[Provider]) -> Iterator[str]:
-    for provider in known:
-        options: dict[str, Any] = {option.key: option.default for option in provider.options}
-        names = [
-            f"**`{feed.name}`**" if feed.name in provider.default_feeds else f"`{feed.name}`"
-            for feed in provider.feeds(provider.feed_names, options)
-            if measure in feed.measures
-        ]
-        if names:
-            yield f"{provider.name} {', '.join(names)}"
+def _computed(measure: Measure) -> str:
+    if measure in BILLING:
+        return "the ledger, where [`billing`](billing.md) is configured"
+    counters = sorted(f"`{counter.name}`" for counter in of_months(measure))
+    return f"the ledger's buckets of {' and '.join(counters)}" if counters else "the ledger"
+
+
+def _sources(measure: Measure, known: Mapping[str, Provider]) -> Iterator[str]:
+    for name in (name for name in VENDORS if name in known):
+        found = ", ".join(map(str, sources(measure, known[name])))
+        if found:
+            yield f"{name} {found}"
 
 
 def _own(metric: OwnMetric) -> str:

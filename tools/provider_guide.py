@@ -28,7 +28,8 @@ provider. The shapes are in `exporter/model/`: `Provider`, `Feed`, `Request`, `A
 4. Write an emulator of the vendor, a package in `exporter/emulators/` with an `EMULATOR`, from the
    vendor's documents and not from the provider, with a `truth` to hold the counters against. Its
    `example` says how an account of it is configured: the demo and `emulate` take it from there.
-5. Write `docs/providers/NAME.md`: permissions, feeds and their cost, known limits.
+5. Write `docs/providers/NAME.md`: permissions, feeds and their cost, known limits. Name the vendor in
+   `tools/metric_sources.py`, from which the tables of metrics and of requests are made.
 6. Run `make generate` and `make test ARGS="-k contract"`: `tests/providers/test_contract.py` takes
    every provider through one list of behaviours.
 
