@@ -1,8 +1,8 @@
-"""Every query of every dashboard, asked of a Prometheus that scrapes an exporter with every feed.
+"""Every query of every dashboard and of docs/recipes.md, asked of a Prometheus with every feed.
 
 The rule by which queries are changed for it: every window and range is WINDOW, which spans the
-whole test; what is compared with a day before is compared with OFFSET before; every variable has
-everything chosen. Nothing else is touched.
+whole test; what is compared with a day before is compared with OFFSET before, which is the step of
+subqueries, too; every variable has everything chosen. Nothing else is touched.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from tests.grafana.documents import (
     targets,
     variables,
 )
+from tests.grafana.recipes import recipes
 from tests.support.components import prometheus
 from tests.support.processes import Exporter, Prometheus, eventually, vendors
 
@@ -60,6 +61,12 @@ EMPTY = {
     "Quotas E": "which quotas will be used up depends on the day of the month",
 }
 """By title, or by title and letter where it is one query of the panel."""
+
+EMPTY_RECIPES = {
+    "How much of the whole month before is it already?": "the ledger begins in this month",
+    "Has anything been lost?": "nothing has",
+}
+"""By question: the page says when they have no answer."""
 
 ENOUGH = {
     "every feed is scraped several times": (
@@ -116,6 +123,10 @@ class Measured:
             self.results[query, instant] = self._result(query, instant=instant)
         return self.results[query, instant]
 
+    def query(self, expression: str) -> list[Json]:
+        """The series of a query of no dashboard at the end of the test, that have a value."""
+        return self._result(shortened(expression, {}), instant=True)
+
     def _result(self, query: str, *, instant: bool) -> list[Json]:
         if instant:
             data = self.ask("query", {"query": query, "time": self.end})
@@ -138,7 +149,8 @@ def known(value: float) -> bool:
 
 def shortened(expression: str, values: Mapping[str, str]) -> str:
     """The rule of this module."""
-    windowed = re.sub(r"\[[^\]]+\]", f"[{WINDOW}]", expression)
+    windowed = re.sub(r"\[[^\]:]+\]", f"[{WINDOW}]", expression)
+    windowed = re.sub(r"\[[^\]]+:[^\]]+\]", f"[{WINDOW}:{OFFSET}]", windowed)
     windowed = re.sub(r"offset \w+", f"offset {OFFSET}", windowed)
     return replaced(windowed, values)
 
@@ -254,6 +266,7 @@ def test_every_query_variable_and_annotation_gives_what_is_shown(measured: Measu
             *variable_faults(measured, name, dashboard),
         )
     ]
+    faults += recipe_faults(measured)
     assert not faults, "\n".join(faults)
     assert growing(measured) > GROWING
 
@@ -273,6 +286,17 @@ def query_faults(measured: Measured, name: str, dashboard: Json) -> Iterator[str
                 yield f"{where}: columns {headed(panel)}, labels {labels}"
             if not shown <= labels:
                 yield f"{where}: legend {shown}, labels {labels}"
+
+
+def recipe_faults(measured: Measured) -> Iterator[str]:
+    """Recipes without an answer, and those whose rows are by other labels than the page says."""
+    for recipe in recipes():
+        found = measured.query(recipe.query)
+        if bool(found) == (recipe.question in EMPTY_RECIPES):
+            yield f"{recipe.question} {len(found)} rows: {shortened(recipe.query, {})}"
+        for series in found:
+            if series["metric"].keys() != recipe.labels:
+                yield f"{recipe.question} {set(recipe.labels)}, labels {set(series['metric'])}"
 
 
 def headed(panel: Json) -> set[str]:
