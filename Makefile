@@ -4,6 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
+EXTRAS := parquet remote-write
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
@@ -49,6 +50,8 @@ build: .venv/.development ## build sdist and wheel into dist/
 lock: .venv/.development ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes newer versions
 	$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	$(LOCK) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/development.txt
+	for extra in $(EXTRAS); do \
+	  $(LOCK) $(UPGRADE) pyproject.toml --extra $$extra -c requirements/development.txt -o requirements/$$extra.txt || exit 1; done
 
 clean: ## remove everything that was built
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

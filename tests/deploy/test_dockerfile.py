@@ -25,6 +25,7 @@ pytestmark = pytest.mark.sockets
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 TEXT = DOCKERFILE.read_text("utf-8")
+FINAL = TEXT[TEXT.rindex("\nFROM ") :]
 BACKEND = re.compile(r"/\^\((?P<names>[a-z|-]+)\)==/")
 
 
@@ -43,6 +44,10 @@ def closure(name):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             names |= closure(canonicalize_name(requirement.name))
     return names
+
+
+def image_labels():
+    return dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', FINAL))
 
 
 def test_hadolint_finds_no_fault():
@@ -64,10 +69,9 @@ def test_every_package_from_outside_is_checked_by_its_hash():
 
 def test_the_image_runs_as_a_numbered_user_and_needs_no_shell():
     assert re.search(r"^USER (?!0)\d+:(?!0)\d+$", TEXT, re.MULTILINE)
-    final = TEXT[TEXT.rindex("\nFROM ") :]
-    assert "\nRUN " not in final
+    assert "\nRUN " not in FINAL
     for instruction in ("ENTRYPOINT", "CMD"):
-        values = re.findall(rf"^\s*{instruction} (.+)$", final, re.MULTILINE)
+        values = re.findall(rf"^\s*{instruction} (.+)$", FINAL, re.MULTILINE)
         assert values
         for value in values:
             assert isinstance(json.loads(value), list)
@@ -75,10 +79,47 @@ def test_the_image_runs_as_a_numbered_user_and_needs_no_shell():
 
 def test_the_labels_say_what_the_project_says_of_itself():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', TEXT))
+    labels = image_labels()
     assert labels["title"] == project["name"]
     assert labels["description"] == project["description"]
     assert labels["licenses"] == project["license"]
+
+
+def test_what_a_build_knows_of_itself_is_handed_in_and_labelled():
+    labels = image_labels()
+    for label, argument in (
+        ("source", "SOURCE"),
+        ("version", "VERSION"),
+        ("revision", "REVISION"),
+        ("created", "CREATED"),
+        ("base.name", "RUNTIME_IMAGE"),
+    ):
+        assert labels[label] == f"${{{argument}}}"
+        assert re.search(rf"^ARG {argument}\b", FINAL, re.MULTILINE), argument
+    page = labels["documentation"].removeprefix("${SOURCE}/blob/${REVISION}/")
+    assert (ROOT / page).is_file()
+
+
+def test_both_stages_begin_with_one_digest_and_name_no_platform():
+    images = re.findall(r"^ARG (?:BUILD|RUNTIME)_IMAGE=(\S+)$", TEXT, re.MULTILINE)
+    assert len(images) == 2
+    assert len(set(images)) == 1
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", images[0])
+    instructions = re.sub(r"^#.*$", "", TEXT, flags=re.MULTILINE)
+    assert not re.search(r"--platform|amd64|arm64|x86_64|aarch64|\bgcc\b", instructions)
+    assert TEXT.count("--only-binary :all:") == 1
+
+
+def test_the_image_holds_every_extra_but_the_one_with_a_library_of_170_megabytes():
+    (extras,) = re.findall(r'^ARG EXTRAS="([^"]*)"$', TEXT, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(extras.split()) == project["optional-dependencies"].keys() - {"parquet"}
+    for extra in extras.split():
+        assert (ROOT / f"requirements/{extra}.txt").is_file()
+
+
+def test_a_ledger_is_never_put_into_a_volume_that_nobody_named():
+    assert "\nVOLUME" not in TEXT
 
 
 def test_the_environment_of_the_image_is_understood_and_overrides_nothing_typed():
@@ -168,7 +209,8 @@ def image(buildah, tmp_path_factory):
     blocks = re.findall(r"^(\S+)==(.*(?:\n    .*)*)", lock, re.MULTILINE)
     pins = [f"{name}=={rest}" for name, rest in blocks if name in backend()]
     (folder / "backend.txt").write_text("\n".join(pins) + "\n")
-    for requirements in (ROOT / "requirements/runtime.txt", folder / "backend.txt"):
+    shipped = [ROOT / f"requirements/{lock}.txt" for lock in ("runtime", "remote-write")]
+    for requirements in (*shipped, folder / "backend.txt"):
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
         only = ["--only-binary", ":all:", "--dest", wheels, "--requirement", requirements]
         subprocess.run([*fetch, *only], check=True)
@@ -196,11 +238,14 @@ def test_the_image_is_built_offline_and_serves_the_demo_with_a_read_only_root(bu
     assert config["User"] == "65532:65532"
     assert config["Healthcheck"]["Test"] == ["CMD", "media-usage-exporter", "healthcheck"]
     assert config["Labels"]["org.opencontainers.image.version"] == "1.2.3"
+    assert config["Labels"]["org.opencontainers.image.base.name"] == "localhost/base"
+    assert not config.get("Volumes")
 
     container = buildah("from", "--pull-never", "--signature-policy", policy, name)
     root = Path(buildah("mount", container))
     assert (root / "var/lib/media-usage-exporter").stat().st_uid == 65532
     assert not list(root.glob("opt/media-usage-exporter/lib/python*/site-packages/pip*"))
+    assert list(root.glob("opt/media-usage-exporter/lib/python*/site-packages/cramjam/*.so"))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""docs/operations.md against what it speaks of."""
+"""docs/operations.md, and docs/install.md, against what they speak of."""
 
 import re
 import sqlite3
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.sockets
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/operations.md"
 TEXT = PAGE.read_text("utf-8")
+PAGES = [PAGE, PAGE.with_name("install.md")]
 NOW = 1_704_067_200
 
 
@@ -58,8 +59,9 @@ def test_every_alert_has_a_line_and_no_line_is_without_its_alert():
     assert all(name == page for name, page in rows)
 
 
-def test_every_link_leads_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
         assert (PAGE.parent / target).exists(), target
 
 
@@ -72,12 +74,14 @@ def explained(capsys):
     return capsys.readouterr().out
 
 
-def test_every_flag_command_and_variable_exists(explained):
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_flag_command_and_variable_exists(page, explained):
+    text = page.read_text("utf-8")
     words = set(re.findall(r"[\w.-]+", explained))
-    named = re.findall(r"--(?:config|ledger|log|web)\.[a-z.-]*[a-z]", TEXT)
-    variables = re.findall(rf"{flags.PREFIX}\w+", TEXT)
+    named = re.findall(r"--(?:config|ledger|log|web)\.[a-z.-]*[a-z]", text)
+    variables = re.findall(rf"{flags.PREFIX}\w+", text)
     assert {*named, *variables} <= words
-    for command in set(re.findall(r"media-usage-exporter ([a-z][a-z-]+)\b(?! /)", TEXT)):
+    for command in set(re.findall(r"media-usage-exporter ([a-z][a-z-]+)\b(?! /)", text)):
         assert re.search(rf"^ +{command}( |$)", explained, re.MULTILINE), command
 
 

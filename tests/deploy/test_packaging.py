@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(PYPROJECT)
 RUNTIME = PROJECT["project"]["dependencies"]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
 DEVELOPMENT = PROJECT["dependency-groups"]["dev"]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 
@@ -45,7 +46,11 @@ def test_a_dependency_says_beside_itself_why_it_is_there(dependency):
 
 @pytest.mark.parametrize(
     ("lock", "dependencies"),
-    [("runtime.txt", RUNTIME), ("development.txt", RUNTIME + DEVELOPMENT)],
+    [
+        ("runtime.txt", RUNTIME),
+        ("development.txt", RUNTIME + DEVELOPMENT),
+        *((f"{extra}.txt", RUNTIME + needed) for extra, needed in EXTRAS.items()),
+    ],
 )
 def test_a_lock_pins_a_version_that_pyproject_allows(lock, dependencies):
     pinned = pins(lock)
@@ -55,8 +60,27 @@ def test_a_lock_pins_a_version_that_pyproject_allows(lock, dependencies):
         assert version in requirement.specifier, f"{lock} is outdated; run `make lock`"
 
 
-def test_developers_run_the_very_versions_that_are_shipped():
-    assert pins("runtime.txt").items() <= pins("development.txt").items()
+@pytest.mark.parametrize("lock", ["runtime.txt", *(f"{extra}.txt" for extra in EXTRAS)])
+def test_developers_run_the_very_versions_that_are_shipped(lock):
+    assert pins(lock).items() <= pins("development.txt").items()
+
+
+def test_make_lock_writes_the_lock_of_every_extra():
+    (line,) = re.findall(r"^EXTRAS := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert line.split() == sorted(EXTRAS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("lock", ["runtime.txt", *(f"{extra}.txt" for extra in EXTRAS)])
+def test_a_shipped_lock_holds_the_hashes_of_a_wheel_for_each_platform(lock, machine, tmp_path):
+    platforms = [f"manylinux{name}_{machine}" for name in ("2014", "_2_17", "_2_28")]
+    wanted = [f"--platform={platform}" for platform in platforms]
+    command = [sys.executable, "-m", "pip", "--quiet", "download", "--dest", tmp_path, *wanted]
+    locked = ["--require-hashes", "--only-binary=:all:", "-r", ROOT / "requirements" / lock]
+    for version in ("3.11", "3.13"):
+        subprocess.run([*command, f"--python-version={version}", *locked], check=True)
+    assert any(machine in wheel.name for wheel in tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
