@@ -8,7 +8,7 @@ EXTRAS := parquet remote-write
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format generate bench soak build lock clean
+.PHONY: help demo test quick check format generate bench soak build dist packages sbom lock clean
 
 help: ## list these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,17 @@ soak: .venv/.development ## run the tests that take minutes, and all attacks; ab
 
 build: .venv/.development ## build sdist and wheel into dist/
 	$(BIN)/python -m build --no-isolation
+
+dist: ## build sdist and wheel alone into an empty dist/
+	rm -rf dist
+	$(MAKE) build
+
+packages: dist ## build the Debian and the RPM package for this machine's processor into dist/
+	$(BIN)/python -m tools.packages dist/*.whl
+
+sbom: .venv/.development ## write the bill of materials of what is shipped into dist/
+	@mkdir -p dist
+	$(BIN)/python -m tools.sbom dist
 
 lock: .venv/.development ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes newer versions
 	$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.txt

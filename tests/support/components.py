@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -64,6 +65,34 @@ def buildah() -> Path:
 def debootstrap() -> Path:
     """Makes a Debian in a folder."""
     return _program("debootstrap", "debootstrap")
+
+
+def rpm() -> Path:
+    """Reads RPM packages."""
+    return _program("rpm", "rpm")
+
+
+def system_python() -> Path:
+    """The distribution's Python of the running version, which the packages need."""
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return _program(name, f"/usr/bin/{name}")
+
+
+def own_machine() -> None:
+    """Whether a copy of this machine can be mounted, which forgets what is done in it."""
+    if os.geteuid() != 0:
+        _missing("only root can mount a copy of this machine")
+    trial = "mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work /mnt/root && mount -t overlay"
+    trial += " overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work /mnt/root"
+    tried = subprocess.run(["unshare", "--mount", "sh", "-c", trial], capture_output=True)
+    if tried.returncode:
+        _missing(f"no copy of this machine can be mounted: {tried.stderr.decode().strip()}")
+
+
+def package_index(output: str) -> None:
+    """Reads what pip wrote as it failed: is it because no index answers?"""
+    if "Failed to establish a new connection" in output or "NameResolutionError" in output:
+        _missing("no package index answers, from which the packages are made")
 
 
 def kustomize() -> tuple[Path, str]:
