@@ -68,8 +68,6 @@ class _Flag(click.Option):
             options["is_flag"] = True
         dotted = "." in flag
         switch = f"{flag}/--no-{flag[2:]}" if dotted and default is False else flag
-        if default is False:
-            options["is_flag"] = True
         super().__init__(
             [switch, _NAMES.get(flag) or _name(flag)],
             help=f"{help}; may be repeated" if options.get("multiple") else help,

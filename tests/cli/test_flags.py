@@ -56,16 +56,6 @@ def test_serve_is_the_command_that_need_not_be_named(words):
     assert flags.parse(words, {}).command == "serve"
 
 
-@pytest.mark.parametrize("command", ["check-config", "export --format=csv", "backfill"])
-def test_a_switch_takes_no_value(command):
-    """What comes after it is another flag, not its value."""
-    switch = "--online" if command == "check-config" else "--unsettled"
-    chosen = flags.parse([*command.split(), switch, "--config.file", "own.yaml"], {})
-    assert str(chosen.config_file) == "own.yaml"
-    assert getattr(chosen, switch[2:]) is True
-    assert getattr(flags.parse(command.split(), {}), switch[2:]) is False
-
-
 def test_every_command_has_its_module():
     assert list(MODULES) == list(flags.COMMANDS.commands)
 

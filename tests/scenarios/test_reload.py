@@ -89,7 +89,7 @@ async def test_a_failed_reload_is_on_the_page_until_one_succeeds(tmp_path: Path)
             assert await simulation.poll()
             assert (await shown())[:2] == (1, None)
             path = simulation.configuration()
-            path.write_text(path.read_text().replace("accounts:", "acounts:"))
+            path.write_text(path.read_text().replace("accounts:", "account:"))
             exporter.read_config = lambda: load(path, providers.load())
             failure = await exporter.reload()
             assert failure is not None
