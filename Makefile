@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
-EXTRAS := parquet remote-write
+EXTRAS := parquet postgres remote-write
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
