@@ -6,13 +6,10 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from exporter.ledger.contract import FeedToPush, Late, SeriesName
-from exporter.ledger.sqlite.prior_state import amounts_in, buckets_between
+from exporter.ledger.rows import decode_labels
+from exporter.ledger.sqlite.stored import amounts_in, buckets_between
 from exporter.model import Step, Window
-
-_decode = msgspec.json.Decoder(tuple[str, ...]).decode
 
 # A handful of series beside any number of others: each of the window's buckets is found by key.
 _AMOUNT = """
@@ -130,13 +127,13 @@ def series_name(connection: sqlite3.Connection, series: int) -> SeriesName:
     measure, labels, beyond = connection.execute(
         "SELECT measure, labels, folded FROM series WHERE id = ?", (series,)
     ).fetchone()
-    return SeriesName(measure, _decode(labels), bool(beyond))
+    return SeriesName(measure, decode_labels(labels), bool(beyond))
 
 
 def series_of(connection: sqlite3.Connection, feed: int) -> dict[int, SeriesName]:
     """The series of a feed, by their ids."""
     return {
-        series: SeriesName(measure, _decode(labels), bool(beyond))
+        series: SeriesName(measure, decode_labels(labels), bool(beyond))
         for series, measure, labels, beyond in connection.execute(
             "SELECT id, measure, labels, folded FROM series WHERE feed = ?", (feed,)
         )

@@ -15,12 +15,14 @@ from exporter.ledger.book import LABEL_LIMIT, Book, Labels
 from exporter.ledger.decision import apply, decide
 from exporter.ledger.decision.cursors import compacted, given_up, reappeared
 from exporter.ledger.poll import EVENT_MEMORY_SECONDS, Poll, Recorded
+from exporter.ledger.prior_state import prior_state
+from exporter.ledger.rows import Damaged
 from exporter.ledger.settling import Revised
 from exporter.ledger.sqlite.file import DAMAGED, connect, locked, why
 from exporter.ledger.sqlite.loading import load_descriptions, load_feed, load_series, load_streams
-from exporter.ledger.sqlite.prior_state import prior_state
 from exporter.ledger.sqlite.reader import SqliteReader
 from exporter.ledger.sqlite.settling import pushed, settle
+from exporter.ledger.sqlite.stored import SqliteStored
 from exporter.ledger.sqlite.writing import write, write_feed
 from exporter.model import HOUR, Measure, Window
 from exporter.model.errors import LedgerError, LedgerWriteError
@@ -124,7 +126,7 @@ class SqliteLedger:
                         " ON CONFLICT DO UPDATE SET folded = 0",
                         (identity, name),
                     )
-            load_series(connection, book, now=now, path=self.path)
+            load_series(connection, book, now=now)
             load_descriptions(connection, book)
         return book
 
@@ -134,13 +136,14 @@ class SqliteLedger:
             changes = decide(
                 book,
                 poll,
-                prior_state(connection, book, poll, next_series=self._next_series),
+                prior_state(SqliteStored(connection, self._next_series), book, poll),
                 now=self.clock(),
                 hold_seconds=self.hold_seconds,
             )
             write(connection, book, changes)
         apply(changes, book)
-        self._next_series = changes.next_series
+        if changes.created:
+            self._next_series = changes.next_series
         return changes.recorded
 
     def hours(
@@ -223,7 +226,7 @@ class SqliteLedger:
                 raise
         except sqlite3.Error as error:
             raise LedgerWriteError(f"ledger {self.path}: {why(error)}") from error
-        except msgspec.DecodeError as error:
+        except (Damaged, msgspec.DecodeError) as error:
             raise LedgerError(f"ledger {self.path}: {DAMAGED}") from error
         except (OverflowError, UnicodeEncodeError) as error:
             raise LedgerWriteError(

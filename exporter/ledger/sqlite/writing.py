@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 
-import msgspec
-
+from exporter.ledger import rows
 from exporter.ledger.book import Book, FeedState
 from exporter.ledger.decision import Changes
-
-_encode = msgspec.json.encode
 
 _ADD_BUCKETS = (
     "INSERT INTO bucket (feed, start, width, series, amount) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET amount = excluded.amount"
 )
-
-_FEED_COLUMNS = {
-    "began": "began",
-    "polled_at": "polled_at",
-    "revisited_at": "revisited_at",
-    "resume": "resume",
-    "newest": "newest",
-    "finest": "finest",
-    "coarse_until": "coarse_until",
-    "compacted_until": "folded_until",
-    "listed": "listed",
-    "gaps_seen": "gaps_seen",
-}
-"""The columns of a feed's row by the fields of FeedState."""
 
 
 def write(connection: sqlite3.Connection, book: Book, changes: Changes) -> None:
@@ -48,23 +31,17 @@ def write(connection: sqlite3.Connection, book: Book, changes: Changes) -> None:
     connection.executemany(
         "INSERT INTO description (feed, measure, identity, labels) VALUES (?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET labels = excluded.labels",
-        [
-            (before.id, measure.name, _encode(identity).decode(), _encode(labels).decode())
-            for measure, things in changes.described.items()
-            for identity, labels in things.items()
-        ],
+        [(before.id, *row) for row in rows.descriptions(changes)],
     )
 
 
 def write_feed(connection: sqlite3.Connection, before: FeedState, after: FeedState) -> None:
     """Write what differs of a feed's own row and of its gaps."""
-    new = {column: getattr(after, name) for name, column in _FEED_COLUMNS.items()}
-    old = {column: getattr(before, name) for name, column in _FEED_COLUMNS.items()}
-    if differing := [column for column in new if new[column] != old[column]]:
+    if differing := rows.differing(before, after):
         columns = ", ".join(f"{column} = :{column}" for column in differing)
         connection.execute(
-            f"UPDATE feed SET {columns} WHERE id = :id",  # noqa: S608 -- names from above
-            {**new, "id": before.id},
+            f"UPDATE feed SET {columns} WHERE id = :id",  # noqa: S608 -- names from `rows`
+            {**differing, "id": before.id},
         )
     if before.gaps != after.gaps:
         connection.execute("DELETE FROM gap WHERE feed = ?", (before.id,))
@@ -88,36 +65,18 @@ def _write_buckets(connection: sqlite3.Connection, feed: int, changes: Changes) 
 
 
 def _write_series(connection: sqlite3.Connection, feed: int, changes: Changes) -> None:
-    totals, holds = changes.totals, changes.holds
-    created = set(changes.created)
     connection.executemany(
         "INSERT INTO series (id, feed, measure, labels, truth, exposed, created, held,"
         " held_until, folded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                series.id,
-                feed,
-                series.measure.name,
-                _encode(series.labels).decode(),
-                *totals.get(series, (0, 0)),
-                series.created,
-                *holds.get(series, (None, None)),
-                series.into is not None,
-            )
-            for series in changes.created
-        ],
+        [(identity, feed, *row) for identity, *row in rows.new_series(changes)],
     )
     connection.executemany(
         "UPDATE series SET truth = ?, exposed = ? WHERE id = ?",
-        [
-            (truth, exposed, series.id)
-            for series, (truth, exposed) in totals.items()
-            if series not in created
-        ],
+        [(truth, exposed, identity) for identity, truth, exposed in rows.new_totals(changes)],
     )
     connection.executemany(
         "UPDATE series SET held = ?, held_until = ? WHERE id = ?",
-        [(*held, series.id) for series, held in holds.items() if series not in created],
+        [(held, until, identity) for identity, held, until in rows.new_holds(changes)],
     )
 
 
