@@ -131,6 +131,14 @@ class Combinations:
     beyond: set[Labels] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to an account, as one replica holds it; `epoch` counts the takeovers."""
+
+    holder: str
+    epoch: int
+
+
 @dataclass(slots=True)
 class Book:
     """An account's feeds, series and streams, as the ledger has them.
@@ -163,6 +171,8 @@ class Book:
     admitted: set[str] = field(default_factory=set)
     folded: set[str] = field(default_factory=set)
     combinations: dict[Labels, Combinations] = field(default_factory=dict)
+    lease: Lease | None = None
+    writes: int = 0
 
     def combines(self, measure: Measure, labels: Labels) -> bool:
         """Whether a gauge's `labels` have a line of their own.

@@ -5,6 +5,8 @@
     ├── CredentialError              a credential that cannot be read
     ├── LedgerError                  the ledger cannot be opened or is not one
     │   └── LedgerWriteError         the ledger is open, but a write failed (disk full, ...)
+    │       ├── LedgerUnknownError   whether a write is stored is not known
+    │       └── LeaseLostError       another replica holds the account now
     ├── ServeError                   an address that cannot be listened on
     └── PollError                    a feed could not be polled; `reason` is the metric's label
         ├── AuthError                auth
@@ -51,6 +53,17 @@ class LedgerError(ExporterError):
 
 class LedgerWriteError(LedgerError):
     """A transaction could not be written; it was rolled back as a whole."""
+
+
+class LedgerUnknownError(LedgerWriteError):
+    """The connection broke while a transaction was committed: it is stored as a whole, or not at all.
+
+    Until the next write to the same Book, or until the account is loaded anew, nobody knows which.
+    """
+
+
+class LeaseLostError(LedgerWriteError):
+    """Another replica has taken the account over, or writes to it: nothing was written."""
 
 
 class ServeError(ExporterError):

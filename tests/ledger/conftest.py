@@ -3,6 +3,9 @@ import pytest
 from tests.ledger.disk import Clock
 from tests.ledger.implementations import IMPLEMENTATIONS
 from tests.ledger.polls import NOW
+from tests.support.postgres import postgres
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture
@@ -10,9 +13,9 @@ def clock():
     return Clock(NOW)
 
 
-@pytest.fixture(params=IMPLEMENTATIONS.values(), ids=list(IMPLEMENTATIONS))
-def storage(request, tmp_path, clock):
-    return request.param(tmp_path, clock)
+@pytest.fixture(params=IMPLEMENTATIONS)
+def storage(request, clock):
+    return request.param(request, clock)
 
 
 @pytest.fixture

@@ -3,16 +3,23 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from exporter.ledger.contract import History, Ledger
+from exporter.ledger.place import Server
+from exporter.ledger.postgres import PostgresLedger
+from exporter.ledger.postgres import offline as postgres_offline
 from exporter.ledger.sqlite import SqliteLedger
 from exporter.ledger.sqlite.offline import reading
+from tests.ledger.databases import breaking
 from tests.ledger.disk import HOLD_SECONDS, copy_ledger, failing
 
 
 class Sqlite:
-    """Storage for one ledger below `folder`."""
+    """Storage for one ledger below the test's folder."""
 
-    def __init__(self, folder: Path, clock) -> None:
+    def __init__(self, request, clock) -> None:
+        folder = request.getfixturevalue("tmp_path")
         self.path = folder / "usage.db"
         self.copy = folder / "killed.db"
         self.clock = clock
@@ -42,6 +49,45 @@ class Sqlite:
         return reading(self.path)
 
 
-IMPLEMENTATIONS = {
-    "sqlite": Sqlite,
-}
+class Postgres:
+    """Storage for one ledger in a database, as `Sqlite`.
+
+    There, what a process leaves behind is what others see.
+    """
+
+    port = 5432
+
+    def __init__(self, request, clock) -> None:
+        self.server = request.getfixturevalue("postgres")
+        self.place = Server(self.server.url(self.server.ledger(), port=self.port))
+        self.clock = clock
+
+    def open(self) -> Ledger:
+        return PostgresLedger.open(self.place, clock=self.clock, hold_seconds=HOLD_SECONDS)
+
+    def failing(self, ledger, *, statement: int):
+        return breaking(ledger, self.server, statement=statement)
+
+    def after_failure(self) -> Ledger:
+        return self.open()
+
+    def after_kill(self) -> Ledger:
+        return self.open()
+
+    def history(self) -> AbstractContextManager[History]:
+        return postgres_offline.reading(self.place)
+
+
+class PgBouncer(Postgres):
+    """The same through PgBouncer in transaction mode."""
+
+    def __init__(self, request, clock) -> None:
+        self.port = request.getfixturevalue("postgres").bouncer_port
+        super().__init__(request, clock)
+
+
+IMPLEMENTATIONS = [
+    pytest.param(Sqlite, id="sqlite"),
+    pytest.param(Postgres, id="postgres", marks=pytest.mark.sockets),
+    pytest.param(PgBouncer, id="pgbouncer", marks=pytest.mark.sockets),
+]

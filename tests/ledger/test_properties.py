@@ -2,8 +2,8 @@
 
 Hypothesis makes up histories: polls of several feeds in any order and width, restarts, other
 limits, compaction. The decision is driven with dictionaries to hold what was decided, and the
-whole ledger with SQLite, where any statement may fail and the process may be killed. A plain model
-is told the same and must agree after every step.
+whole ledger with SQLite and PostgreSQL, where any statement may fail and the process may be
+killed. A plain model is told the same and must agree after every step.
 """
 
 import tempfile
@@ -23,6 +23,8 @@ from hypothesis.stateful import (
 )
 
 from exporter.ledger import OTHER_STREAM, Ledger, Poll
+from exporter.ledger.place import Server
+from exporter.ledger.postgres import PostgresLedger
 from exporter.model import (
     DAY,
     HOUR,
@@ -36,6 +38,7 @@ from exporter.model import (
     measures,
 )
 from exporter.model.errors import LedgerWriteError
+from tests.ledger.databases import breaking
 from tests.ledger.disk import HOLD_SECONDS, Clock, contents, copy_ledger, failing
 from tests.ledger.holder import Holder
 from tests.ledger.model import covers, truth
@@ -415,6 +418,7 @@ class Ledgers(Histories):
     """The whole ledger, on a disk that fails."""
 
     what = "histories of the ledger: any order, lateness, crash, restart, compaction"
+    killed: Any
 
     def open(self):
         if not hasattr(self, "folder"):
@@ -438,11 +442,19 @@ class Ledgers(Histories):
             reappears_after=REAPPEARS_AFTER,
         )
 
+    def failing(self, statement):
+        """Let the `statement`-th statement fail from now on; 0: none."""
+        return failing(self.ledger, statement=statement, copy_to=self.killed)
+
+    def kill(self):
+        """Keep what a process that is killed now leaves behind."""
+        copy_ledger(self.path, self.killed)
+
     @rule(poll=polls(), statement=some.integers(1, 30))
     def fail_while_recording(self, poll, statement):
         before = self.contents()
         poll = Poll(at=int(self.clock()), **poll)
-        with failing(self.ledger, statement=statement, copy_to=self.killed) as disk:
+        with self.failing(statement) as disk:
             try:
                 self.ledger.record(self.book, poll)
             except LedgerWriteError:
@@ -456,7 +468,7 @@ class Ledgers(Histories):
 
     @rule()
     def be_killed(self):
-        copy_ledger(self.path, self.killed)
+        self.kill()
         self.compare_with_disk(self.killed, self.contents())
 
     @rule(limit=some.integers(0, 8))
@@ -483,7 +495,7 @@ class Ledgers(Histories):
 
     def try_to_compact(self, feed, before):
         statement, self.failing_statement = self.failing_statement, 0
-        with failing(self.ledger, statement=statement) as disk:
+        with self.failing(statement) as disk:
             try:
                 self.ledger.compact(self.book, feed, before)
             except LedgerWriteError:
@@ -496,12 +508,38 @@ class Ledgers(Histories):
             self.folder.cleanup()
 
 
+class Databases(Ledgers):
+    """The same on a server whose connections break; what others see is what a kill leaves."""
+
+    what = "histories of the ledger on PostgreSQL: any order, lateness, broken connections, restart"
+    server: Any
+
+    def open(self):
+        if not hasattr(self, "place"):
+            self.place = self.killed = Server(self.server.url(self.server.ledger()))
+        self.ledger = self._open(self.place)
+        self.book = self._book(self.ledger)
+
+    def _open(self, path):
+        return PostgresLedger.open(path, clock=self.clock, hold_seconds=HOLD_SECONDS)
+
+    def failing(self, statement):
+        return breaking(self.ledger, self.server, statement=statement)
+
+    def kill(self):
+        """Nothing is to be done."""
+
+    def teardown(self):
+        if hasattr(self, "ledger"):
+            self.ledger.close()
+
+
 QUIET = (HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large)
 
 
-def count_exactly(machine, attack, *, histories, steps):
+def count_exactly(machine, attack, *, histories, steps, **attributes):
     run_state_machine_as_test(
-        type(machine.__name__, (machine,), {"attack": attack}),
+        type(machine.__name__, (machine,), {"attack": attack, **attributes}),
         settings=settings(
             max_examples=histories,
             stateful_step_count=steps,
@@ -515,6 +553,19 @@ def count_exactly(machine, attack, *, histories, steps):
 @pytest.mark.parametrize("machine", [Decisions, Ledgers])
 def test_every_history_is_counted_exactly(attack, machine):
     count_exactly(machine, attack, histories=100, steps=20)
+
+
+@pytest.mark.sockets
+@pytest.mark.timeout(900)
+def test_histories_on_postgresql_are_counted_exactly(attack, postgres):
+    count_exactly(Databases, attack, histories=8, steps=15, server=postgres)
+
+
+@pytest.mark.soak
+@pytest.mark.sockets
+@pytest.mark.timeout(0)
+def test_five_hundred_histories_on_postgresql_are_counted_exactly(attack, postgres):
+    count_exactly(Databases, attack, histories=500, steps=30, server=postgres)
 
 
 @pytest.mark.soak

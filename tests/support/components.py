@@ -109,13 +109,23 @@ def victoria_metrics() -> Path:
     return _program("victoria-metrics", "victoria-metrics")
 
 
+def postgresql() -> Path:
+    """The folder with the programs of the server, which are not on the PATH."""
+    return _program("postgresql", "initdb", folders="lib/postgresql/*/bin").parent
+
+
+def pgbouncer() -> Path:
+    """The pooler of PostgreSQL's connections."""
+    return _program("pgbouncer", "pgbouncer", folders="sbin")
+
+
 @cache
-def _program(package: str, *names: str) -> Path:
-    path = _found(names)
+def _program(package: str, *names: str, folders: str = "") -> Path:
+    path = _found(names, folders)
     why = "and only root on Debian can install it"
     if path is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        why = _install(package, names)
-        path = _found(names)
+        why = _install(package, names, folders)
+        path = _found(names, folders)
     if path is None:
         _missing(f"{names[0]} (Debian package {package}) is missing, {why}")
     return path
@@ -127,17 +137,20 @@ def _missing(text: str) -> NoReturn:
     pytest.skip(text)
 
 
-def _found(names: tuple[str, ...]) -> Path | None:
-    return next((Path(found) for name in names if (found := shutil.which(name))), None)
+def _found(names: tuple[str, ...], folders: str = "") -> Path | None:
+    """The first of these programs on the PATH, or in the last of such folders below /usr."""
+    others = sorted(map(str, Path("/usr").glob(folders)), reverse=True) if folders else []
+    path = os.pathsep.join([os.environ["PATH"], *others])
+    return next((Path(found) for name in names if (found := shutil.which(name, path=path))), None)
 
 
-def _install(package: str, names: tuple[str, ...]) -> str:
+def _install(package: str, names: tuple[str, ...], folders: str) -> str:
     """Install the package, one test process at a time; returns why it cannot be used."""
     # RUNLEVEL=1 keeps packages from starting daemons.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     with (Path(tempfile.gettempdir()) / _LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if _found(names):  # another process has installed it meanwhile
+        if _found(names, folders):  # another process has installed it meanwhile
             return ""
         for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
             try:

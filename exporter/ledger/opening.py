@@ -1,0 +1,47 @@
+"""Opens a ledger where it is: a file by SQLite, a database by PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib import import_module
+from types import ModuleType
+
+from exporter.ledger.contract import History, Ledger
+from exporter.ledger.place import Place, Server
+from exporter.ledger.sqlite import SqliteLedger
+from exporter.ledger.sqlite import offline as sqlite_offline
+from exporter.model.errors import LedgerError
+
+
+def open_ledger(place: Place, *, clock: Callable[[], float], hold_seconds: float) -> Ledger:
+    """The ledger, made when missing and brought to the newest version.
+
+    Raises LedgerError, in one line that says what to do, when that cannot be done.
+    """
+    if isinstance(place, Server):
+        opened: Ledger = _postgres(place).PostgresLedger.open(
+            place, clock=clock, hold_seconds=hold_seconds
+        )
+        return opened
+    return SqliteLedger.open(place, clock=clock, hold_seconds=hold_seconds)
+
+
+def reading(place: Place) -> AbstractContextManager[History]:
+    """The ledger as other processes see it; LedgerError when it cannot be read."""
+    if isinstance(place, Server):
+        read: AbstractContextManager[History] = _postgres(place).offline.reading(place)
+        return read
+    return sqlite_offline.reading(place)
+
+
+def _postgres(server: Server) -> ModuleType:
+    """The package `exporter.ledger.postgres`, which needs the extra."""
+    try:
+        import_module("psycopg")
+    except ImportError:
+        raise LedgerError(
+            f"ledger {server}: needs psycopg: pip install 'media-usage-exporter[postgres]'"
+        ) from None
+    import_module("exporter.ledger.postgres.offline")
+    return import_module("exporter.ledger.postgres")
