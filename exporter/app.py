@@ -12,12 +12,14 @@ from contextlib import suppress
 import httpx
 
 from exporter.client.http import LARGE_BODIES
-from exporter.config import Config, RemoteWrite, redacted
+from exporter.config import Config, LedgerSettings, RemoteWrite, redacted
 from exporter.exposition import Format, Page
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.telemetry import RemoteWriteTelemetry, Telemetry
 from exporter.history.remote_write import RemoteWriter
-from exporter.ledger import Ledger
+from exporter.ledger.contract import Ledger
+from exporter.ledger.opening import open_ledger
+from exporter.ledger.place import Place, place_of
 from exporter.ledger.thread import Worker
 from exporter.model.errors import ExporterError, ServeError
 from exporter.polling.accounts import Accounts
@@ -92,8 +94,8 @@ class Exporter:
         worker = Worker()
         try:
             ledger = await worker.run(
-                Ledger.open,
-                config.ledger.path,
+                open_ledger,
+                _place(config.ledger),
                 clock=clock,
                 hold_seconds=hold_seconds(config.polling.cadence_seconds),
             )
@@ -231,8 +233,9 @@ class Exporter:
         if self.read_config is None:
             raise ServeError("this configuration cannot be read anew")
         config = self.read_config()
-        if config.ledger.path != self._config.ledger.path:
-            raise ServeError("ledger.path cannot be changed while running; restart instead")
+        if _place(config.ledger) != _place(self._config.ledger):
+            key = "path" if self._config.ledger.url is None else "url"
+            raise ServeError(f"ledger.{key} cannot be changed while running; restart instead")
         return config
 
     # What `exporter.web` calls.
@@ -274,3 +277,7 @@ class Exporter:
     def now(self) -> float:
         """The present instant in Unix seconds."""
         return self.shared.clock()
+
+
+def _place(settings: LedgerSettings) -> Place:
+    return place_of(settings.path, settings.url, settings.password)

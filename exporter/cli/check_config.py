@@ -10,8 +10,10 @@ import uvloop
 
 from exporter.cli import inputs, online_check
 from exporter.cli.words import counted
-from exporter.config import Account, Config, durations
-from exporter.model.errors import ConfigError, CredentialError
+from exporter.config import Account, Config, LedgerSettings, durations
+from exporter.ledger.opening import examine
+from exporter.ledger.place import Server, place_of
+from exporter.model.errors import ConfigError, CredentialError, LedgerError
 from exporter.polling.accounts import authenticator_of
 from exporter.polling.cost import cost
 from exporter.polling.discovery import configured_streams, discovery_feed
@@ -31,6 +33,7 @@ def command(chosen: SimpleNamespace) -> int:
             click.echo(f"warning: {error}; serve does not start without it")
     every = durations.written(polling.cadence_seconds)
     click.echo(f"{config.path}: {counted(len(config.accounts), 'account')}, polled every {every}")
+    click.echo(f"  ledger: {_ledger(config.ledger)}")
     total = 0
     for account in config.accounts:
         feeds = list(account.provider.feeds(account.feeds, account.options))
@@ -56,7 +59,9 @@ def command(chosen: SimpleNamespace) -> int:
     click.echo(
         f"{counted(total, 'request')} a day at least; further pages of long lists and found streams add to it"
     )
-    return _check_online(config) if chosen.online else 0
+    if not chosen.online:
+        return 0
+    return max(_check_ledger(config.ledger), _check_online(config))
 
 
 def _load(chosen: SimpleNamespace) -> Config:
@@ -76,6 +81,28 @@ def _load(chosen: SimpleNamespace) -> Config:
     if config is None or faults:
         raise ConfigError(faults)
     return config
+
+
+def _ledger(settings: LedgerSettings) -> str:
+    """Where the totals are kept."""
+    kept = f"kept in detail for {durations.written(settings.retention_seconds)}"
+    if settings.url is None:
+        return f"SQLite, {settings.path}, {kept}"
+    return f"PostgreSQL, {settings.url}, {kept}"
+
+
+def _check_ledger(settings: LedgerSettings) -> int:
+    """Try the database, if that is where the ledger is; 1 when it cannot serve."""
+    place = place_of(settings.path, settings.url, settings.password)
+    if not isinstance(place, Server):
+        return 0
+    try:
+        said = examine(place)
+    except LedgerError as error:
+        click.echo(f"  ledger, asked online: {error}")
+        return 1
+    click.echo(f"  ledger, asked online: {said}")
+    return 0
 
 
 def _idle(account: Account) -> list[str]:

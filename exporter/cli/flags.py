@@ -7,12 +7,12 @@ because `--help`, `--version` and the healthcheck of a container should be quick
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from textwrap import fill
 from types import SimpleNamespace
 
 import click
+from click.core import ParameterSource
 
 from exporter.cli.logs import FORMATS, LEVELS
 from exporter.cli.version import version
@@ -127,7 +127,12 @@ class _Commands(click.Group):
 def _command(
     name: str, help: str, *flags: _Flag, kind: type[click.Command] = click.Command
 ) -> click.Command:
-    chosen = partial(SimpleNamespace, command=name)
+    def chosen(**values: object) -> SimpleNamespace:
+        """The values, and the names of those that were typed."""
+        source = click.get_current_context().get_parameter_source
+        typed = {one for one in values if source(one) is ParameterSource.COMMANDLINE}
+        return SimpleNamespace(command=name, typed=frozenset(typed), **values)
+
     return kind(name, params=list(flags), help=help, short_help=help, callback=chosen)
 
 
@@ -161,7 +166,9 @@ def _log(level: str = "info") -> tuple[_Flag, ...]:
 
 _PATH = click.Path(path_type=Path)
 _CONFIG = _Flag("--config.file", "configuration file", "config.yaml", type=_PATH, **_FILE)
-_LEDGER = _Flag("--ledger.path", "where the ledger is, instead of ledger.path", **_FILE)
+_LEDGER = _Flag(
+    "--ledger.path", "the ledger's file, instead of what the configuration names", **_FILE
+)
 _SEED = _Flag("--seed", "another world", 1)
 _TIME = "ISO 8601 date or time (UTC unless it says otherwise) or Unix seconds"
 _HISTORY = (

@@ -16,6 +16,7 @@ from exporter.cli import inputs
 from exporter.history import export, focus, focus_files
 from exporter.history.backfill import backfill
 from exporter.history.reader import Choice, HistoryError, instant, reading
+from exporter.ledger.place import Place, place_of
 from exporter.model.errors import ConfigError, ExporterError
 from exporter.model.measures import CATALOGUE
 
@@ -32,13 +33,12 @@ def command(chosen: SimpleNamespace) -> int:
     form = getattr(chosen, "format", "")
     if form.endswith("parquet"):
         export.load_arrow()  # raises before anything is written
-    named = chosen.ledger_path
     billed: Sequence[focus.Billed] = ()
     if form in focus_files.FORMATS:
-        path, billed = _billed(chosen, choice)
+        place, billed = _billed(chosen, choice)
     else:
-        path = Path(named) if named else inputs.configuration(chosen).ledger.path
-    with reading(path) as history, _output(chosen.output) as output, _Progress() as progress:
+        place = inputs.ledger_place(chosen)
+    with reading(place) as history, _output(chosen.output) as output, _Progress() as progress:
         now = int(time.time())
         if chosen.command == "backfill":
             chunks = 0
@@ -57,7 +57,7 @@ def command(chosen: SimpleNamespace) -> int:
     return 0
 
 
-def _billed(chosen: SimpleNamespace, choice: Choice) -> tuple[Path, Sequence[focus.Billed]]:
+def _billed(chosen: SimpleNamespace, choice: Choice) -> tuple[Place, Sequence[focus.Billed]]:
     """Where the ledger is, and the accounts that have terms."""
     form = chosen.format
     if choice.metrics:
@@ -80,7 +80,8 @@ def _billed(chosen: SimpleNamespace, choice: Choice) -> tuple[Path, Sequence[foc
         raise ExporterError(
             f"{chosen.config_file}: no prices under `billing`, which --format {form} needs"
         )
-    return config.ledger.path, billed
+    settings = config.ledger
+    return place_of(settings.path, settings.url, settings.password), billed
 
 
 def _choice(chosen: SimpleNamespace) -> Choice:

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from exporter import providers
-from exporter.config import AppCredential, BearerCredential, Config, load
+from exporter.config import AppCredential, BearerCredential, Config, LedgerSettings, load
 from exporter.credentials import CredentialSource, FileCredential
-from exporter.model.errors import ServeError
+from exporter.ledger.place import Place, place_of
+from exporter.model.errors import ConfigError, ServeError
 from exporter.web.listen import listen
 from exporter.web.server import WebOptions
 from exporter.web.toolkit import WebSecurity
@@ -19,11 +20,15 @@ TAKEN_PATHS = ("/", "/-/healthy", "/-/ready", "/-/reload", "/config")
 
 
 def configuration(chosen: SimpleNamespace) -> Config:
-    """The configuration file, with the flag for the ledger's place put in."""
+    """The configuration file, with the flag for the ledger's place put in.
+
+    The flag's variable, which images set, counts only in place of `ledger.path`.
+    """
     config = load(chosen.config_file, providers.load())
     path = getattr(chosen, "ledger_path", None)
-    if path:
-        config = replace(config, ledger=replace(config.ledger, path=Path(path).absolute()))
+    if path and (config.ledger.url is None or "ledger_path" in chosen.typed):
+        file = LedgerSettings(Path(path).absolute(), config.ledger.retention_seconds)
+        config = replace(config, ledger=file)
     return config
 
 
@@ -49,9 +54,24 @@ def _credential_files(config: Config) -> list[FileCredential]:
                 sources += [key, secret]
             case BearerCredential(token=token):
                 sources.append(token)
+    sources.append(config.ledger.password)
     if config.remote_write is not None:
         sources += [config.remote_write.token, config.remote_write.password]
     return list(dict.fromkeys(one for one in sources if isinstance(one, FileCredential)))
+
+
+def ledger_place(chosen: SimpleNamespace) -> Place:
+    """Where the ledger is; a path that is typed needs no configuration."""
+    path = chosen.ledger_path
+    if path and "ledger_path" in chosen.typed:
+        return Path(path)
+    try:
+        settings = configuration(chosen).ledger
+    except ConfigError:
+        if path:
+            return Path(path)
+        raise
+    return place_of(settings.path, settings.url, settings.password)
 
 
 def listeners(chosen: SimpleNamespace) -> list[socket.socket]:

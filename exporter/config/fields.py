@@ -15,6 +15,7 @@ from exporter.config.kinds import (
     Amount,
     Choice,
     Count,
+    DatabaseUrl,
     Day,
     Duration,
     File,
@@ -87,17 +88,32 @@ def _settle_polling(values: dict[str, Any], given: frozenset[str]) -> dict[str, 
     return {}
 
 
+def _second(given: frozenset[str], *keys: str) -> dict[str, str]:
+    """A fault for each of these keys that is given beside another one."""
+    first, *others = [key for key in keys if key in given] or [""]
+    return dict.fromkeys(others, f"a second source, beside {first}; keep one")
+
+
+def _settle_ledger(values: dict[str, Any], given: frozenset[str]) -> dict[str, str]:
+    faults = _second(given, "password_file", "password_env")
+    if "url" not in given:
+        return faults | dict.fromkeys(
+            given & {"password_file", "password_env"},
+            "incomplete without url, the database that it is for",
+        )
+    if "path" in given:
+        faults["path"] = "a second place, beside url; keep one"
+    values["path"] = None
+    return faults
+
+
 def _settle_remote_write(
     values: dict[str, Any],  # noqa: ARG001
     given: frozenset[str],
 ) -> dict[str, str]:
-    def second(keys: tuple[str, ...]) -> dict[str, str]:
-        first, *others = [key for key in keys if key in given] or [""]
-        return dict.fromkeys(others, f"a second source, beside {first}; keep one")
-
     faults = {
-        **second(("credentials_file", "credentials_env")),
-        **second(("password_file", "password_env")),
+        **_second(given, "credentials_file", "credentials_env"),
+        **_second(given, "password_file", "password_env"),
     }
     passwords = given & {"password_file", "password_env"}
     if "username" in given:
@@ -170,13 +186,29 @@ SECTIONS = (
     Section(
         "ledger",
         LedgerSettings,
-        "The file that remembers what was counted. Deleting it starts every counter anew.",
+        "What was counted is remembered here. Deleting it starts every counter anew.",
         (
             Field(
                 "path",
                 File(),
                 "The SQLite database; created when missing.",
                 "./usage.db",
+            ),
+            Field(
+                "url",
+                DatabaseUrl(),
+                "A PostgreSQL database instead of `path`, such as"
+                " `postgresql://usage@db.example.com/usage`; needs the extra `postgres`. See"
+                " [scaling](scaling.md).",
+            ),
+            Field("password_file", File(secret=True), "File that holds the database's password."),
+            Field("password_env", _VARIABLE, "Environment variable that holds it."),
+            Field(
+                "lease",
+                Duration("1s", "1h", "2m"),
+                "With `url`: how long an account stays with a replica that is not heard of.",
+                "2m",
+                into="lease_seconds",
             ),
             Field(
                 "retention",
@@ -187,6 +219,7 @@ SECTIONS = (
                 into="retention_seconds",
             ),
         ),
+        _settle_ledger,
     ),
     Section(
         "limits",

@@ -322,6 +322,37 @@ class Url:
 
 
 @dataclass(frozen=True, slots=True)
+class DatabaseUrl:
+    """The URL of a PostgreSQL database, as libpq reads it. Never quoted: it may hold a password."""
+
+    pattern: ClassVar[str] = (
+        r"postgres(ql)?://(?![^#]*[?&](ssl)?password=)([^\s/?#@:]+@)?[^\s?#@]*(\?[^\s#]*)?"
+    )
+
+    @property
+    def expected(self) -> str:
+        return "a postgresql:// address without a password, such as postgresql://user@host/database"
+
+    def read(self, node: yaml.Node) -> str:
+        return self.checked(text_of(self, node, secret=True))
+
+    def checked(self, text: str) -> str:
+        """`text`, if it is such an address; else Unfit, which does not show it."""
+        if re.fullmatch(self.pattern, text) and text.isprintable():
+            return text
+        signs = "[^/?#@]*:[^/?#]*@|.*[?&](ssl)?password="
+        if re.match(f"postgres(ql)?://({signs})", text):
+            raise Unfit(
+                f"expected {self.expected}; found one with a password, which belongs into the file"
+                " or the variable that password_file or password_env names"
+            )
+        raise Unfit(f"expected {self.expected}; found text that is none")
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
 class Labels:
     """Label names with their values, read as sorted pairs."""
 

@@ -48,10 +48,22 @@ class Polling:
 
 @dataclass(frozen=True, slots=True)
 class LedgerSettings:
-    """Where the totals are kept, and for how long in detail. The path is absolute."""
+    """Where the totals are kept, and for how long in detail.
 
-    path: Path
+    Either `path`, which is absolute, or `url` is None. The URL has no password.
+    """
+
+    path: Path | None
     retention_seconds: int
+    url: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    lease_seconds: int = 120
+
+    @property
+    def password(self) -> CredentialSource | None:
+        """Where the database's password is."""
+        return _source(self.password_file, self.password_env)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from exporter.ledger.contract import FeedHistory, History
 
-# Not by way of `Ledger.open`, which belongs to the one process that writes: the commands read the
-# file of a ledger that another process may have open.
-from exporter.ledger.sqlite.offline import reading
+# Not by way of `open_ledger`, which belongs to the process that writes: the commands read a ledger
+# that another process may have open.
+from exporter.ledger.opening import reading
 from exporter.model import Measure
 from exporter.model.errors import LedgerError
 from exporter.model.measures import BY_NAME

@@ -35,6 +35,12 @@ def reading(place: Place) -> AbstractContextManager[History]:
     return sqlite_offline.reading(place)
 
 
+def examine(server: Server) -> str:
+    """What a database is, in a few words; LedgerError when it cannot serve. Nothing is changed."""
+    found: str = _postgres(server).examine(server)
+    return found
+
+
 def _postgres(server: Server) -> ModuleType:
     """The package `exporter.ledger.postgres`, which needs the extra."""
     try:

@@ -24,3 +24,12 @@ class Server:
 
 
 Place: TypeAlias = Path | Server
+
+
+def place_of(path: Path | None, url: str | None, password: CredentialSource | None) -> Place:
+    """Where the configuration says the ledger is: of `path` and `url` one is None."""
+    if url is not None:
+        return Server(url, password)
+    if path is None:
+        raise ValueError("neither a path nor a URL")
+    return path

@@ -10,7 +10,7 @@ import httpx
 
 from exporter.exposition.publisher import Publisher
 from exporter.exposition.telemetry import Telemetry
-from exporter.ledger import Ledger
+from exporter.ledger.contract import Ledger
 from exporter.ledger.thread import Worker
 
 

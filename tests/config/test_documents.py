@@ -35,6 +35,10 @@ BEYOND_SCHEMAS = {
     "duplicate_key",
     "duration_has_fractions",
     "duration_is_huge",
+    "ledger_lease_too_long",
+    "ledger_password_twice",
+    "ledger_password_without_url",
+    "ledger_path_beside_url",
     "merge_key",
     "name_is_blank",
     "name_twice",
@@ -144,6 +148,7 @@ def test_the_example_is_right_and_shows_the_defaults(tmp_path):
     assert example.polling == defaults.polling
     assert example.limits == defaults.limits
     assert example.ledger.retention_seconds == defaults.ledger.retention_seconds
+    assert defaults.ledger.path is not None
     assert example.ledger.path == ROOT / defaults.ledger.path.name
     for account in example.accounts:
         assert account.url == account.provider.url
@@ -158,7 +163,7 @@ def test_the_example_shows_every_key():
     """
     vendors = providers.load()
     text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    document = yaml.safe_load(re.sub("(?m)^  # (?=[a-z_]+: )", "  ", text))
+    document = yaml.safe_load(re.sub("(?m)^  # (or )?(?=[a-z_]+: )", "  ", text))
     for section in fields.SECTIONS:
         if not section.optional:
             assert list(document[section.key]) == [item.key for item in section.fields]
@@ -174,6 +179,19 @@ def test_what_is_in_comments_in_the_example_is_right(tmp_path):
     uncommented = tmp_path / "config.yaml"
     uncommented.write_text(re.sub("(?m)^  # (?=[a-z_]+: )", "  ", text), encoding="utf-8")
     assert config.load(uncommented, providers.load()).polling.requests_per_second is not None
+
+
+def test_the_other_place_of_the_ledger_in_the_example_is_right(tmp_path):
+    """A key behind `or` takes the place of one that stands above it."""
+    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    changed = tmp_path / "config.yaml"
+    for key in ("password_file", "password_env"):
+        other = re.sub("(?m)^  path: .*", "", text)
+        changed.write_text(re.sub(f"(?m)^  # or (?=(url|{key}): )", "  ", other), encoding="utf-8")
+        ledger = config.load(changed, providers.load()).ledger
+        assert ledger.path is None
+        assert ledger.url is not None
+        assert ledger.password is not None
 
 
 def test_the_example_satisfies_the_published_schema():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.ledger import Ledger
 from exporter.ledger.settling import Revised
 from exporter.model import DAY, Window
 from exporter.model.measures import DELIVERED_BYTES
@@ -63,7 +64,9 @@ async def test_the_page_and_the_log_say_that_a_settled_bucket_changed(tmp_path, 
     async with world.running() as exporter:
         assert await world.poll()
         assert world.value(name, **labels) == 0
-        exporter.shared.ledger.connection.execute(
+        ledger = exporter.shared.ledger
+        assert isinstance(ledger, Ledger)
+        ledger.connection.execute(
             "UPDATE bucket SET amount = amount + 1 WHERE (feed, start, width, series) IN"
             " (SELECT feed, start, width, series FROM bucket WHERE feed ="
             " (SELECT id FROM feed WHERE name = 'account') ORDER BY start LIMIT 1)"

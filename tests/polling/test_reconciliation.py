@@ -8,6 +8,7 @@ import pytest
 
 from exporter import providers
 from exporter.config.fields import option_default
+from exporter.ledger import Ledger
 from exporter.model import DAY, Totals, Window
 from exporter.polling.reconciliation import difference
 from tests.support.simulation import ACCOUNTS, HOUR, START, Simulation
@@ -68,7 +69,9 @@ async def test_a_ledger_that_lacks_something_shows_how_much(tmp_path: Path) -> N
     async with world.running() as exporter:
         assert await world.poll()
         collector = exporter.collectors[0]
-        exporter.shared.ledger.connection.execute("UPDATE bucket SET amount = amount / 2")
+        ledger = exporter.shared.ledger
+        assert isinstance(ledger, Ledger)
+        ledger.connection.execute("UPDATE bucket SET amount = amount / 2")
         world.now += HOUR
         assert await world.poll()
         assert ratio(world, "millicast") == 0

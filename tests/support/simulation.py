@@ -96,11 +96,12 @@ class Simulation:
                 options["feeds"] = list(known[name].feed_names)
             accounts.append({**account, **options})
         path = self.folder / "config.yaml"
+        place = {} if "url" in self.ledger else {"path": str(self.folder / "usage.db")}
         path.write_text(
             yaml.safe_dump(
                 {
                     "polling": {"history": "1d"} | self.polling,
-                    "ledger": {"path": str(self.folder / "usage.db")} | self.ledger,
+                    "ledger": place | self.ledger,
                     **({"limits": self.limits} if self.limits else {}),
                     **({"remote_write": self.remote_write} if self.remote_write else {}),
                     **({"billing": self.billing} if self.billing else {}),

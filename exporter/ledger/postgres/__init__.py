@@ -9,6 +9,7 @@ Everything works through PgBouncer in transaction mode: nothing outlives a trans
 server, neither settings nor prepared statements nor locks.
 """
 
+from exporter.ledger.postgres.offline import examine
 from exporter.ledger.postgres.store import PostgresLedger
 
-__all__ = ["PostgresLedger"]
+__all__ = ["PostgresLedger", "examine"]

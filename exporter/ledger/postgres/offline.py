@@ -42,6 +42,19 @@ def reading(server: Server) -> Iterator[PostgresHistory]:
         database.close()
 
 
+def examine(server: Server) -> str:
+    """What the database is, in a few words; LedgerError when it cannot serve. Nothing is changed."""
+    database = Database(server)
+    try:
+        version = identify(database).version
+    finally:
+        database.close()
+    if version == 0:
+        return "empty; serve makes the tables"
+    renewed = "; serve renews it" if version < len(STEPS) else ""
+    return f"a ledger of version {version}{renewed}"
+
+
 @dataclass(frozen=True, slots=True)
 class PostgresHistory:
     """`exporter.ledger.contract.History` on a database."""
