@@ -10,7 +10,7 @@ SOURCES := $(wildcard exporter tests tools benchmarks)
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check format generate bench soak build dist packages sbom lock clean
 
-help: ## list these words
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## the whole product on this machine: no account, no network

@@ -28,8 +28,8 @@ that the vendor leaves empty is `unknown`. `kind` says what carried the media: `
 beyond `limits.labels` likewise.
 
 Counters grow by what the vendors report, late and revised numbers included, and go on over
-restarts. They never fall: what a vendor takes back is paid back out of later growth. Vendors are
-asked every `polling.cadence`, not on scrape.
+restarts. They never fall: after a revision downwards they stand still until growth has made up
+for it. Vendors are asked every `polling.cadence`, not on scrape.
 """
 
 _OVERVIEW: Final = """\
