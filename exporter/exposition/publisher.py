@@ -17,7 +17,8 @@ from exporter.exposition import (
     build_page,
 )
 from exporter.exposition.garbage_collection import SeriesFreezer
-from exporter.exposition.telemetry import Telemetry
+from exporter.exposition.telemetry import Choice, Telemetry
+from exporter.exposition.validity import Validity
 from exporter.ledger.thread import Worker
 from exporter.model import Measure
 from exporter.model.measures import CATALOGUE
@@ -41,11 +42,14 @@ class Publisher:
     """Puts accounts' blocks together when a poll publishes; hands out pages at any time.
 
     Nothing is put together while nobody changes anything, and changes that come while a page is
-    being put together share the next one.
+    being put together share the next one. Accounts whose `validity` has ended are not handed out.
     """
 
-    def __init__(self, *, worker: Worker, telemetry: Telemetry) -> None:
+    def __init__(
+        self, *, worker: Worker, telemetry: Telemetry, validity: Validity | None = None
+    ) -> None:
         self._worker = worker
+        self._validity = Validity() if validity is None else validity
         self._telemetry = telemetry
         self._pages: tuple[tuple[str, str, AccountPage], ...] = ()
         self._other_accounts = True
@@ -55,10 +59,8 @@ class Publisher:
             Format.OPENMETRICS: Assembly(FAMILIES, Format.OPENMETRICS, other_format=text),
         }
         self._shown: tuple[_Shown, ...] = ()
-        self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
-        self._finished: dict[
-            tuple[Format, frozenset[str] | None], tuple[Section, Section, Page]
-        ] = {}
+        self._sections: dict[Choice, Section] = {}
+        self._finished: dict[Choice, tuple[Section, Section, Page]] = {}
         self._waiting = False
         self._freezer = SeriesFreezer()
 
@@ -94,23 +96,24 @@ class Publisher:
             _Shown(provider, account, {kind: page.blocks(kind) for kind in Format})
             for provider, account, page in self._pages
         )
-        sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
+        sections: dict[Choice, Section] = {}
         for kind, assembly in self._assemblies.items():
             blocks = [one.blocks[kind] for one in shown]
-            sections[kind, None] = assembly.update(blocks, None if anew else changed)
+            sections[kind, None, frozenset()] = assembly.update(blocks, None if anew else changed)
         self._shown, self._sections = shown, sections
         self._freezer.update(sum(page.series for _, _, page in self._pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The newest page of all accounts, or of these alone."""
-        key = (format, accounts)
+        expired = self._validity.expired()
+        key = (format, accounts, expired)
         sections = self._sections
         section = sections.get(key)
         if section is None:
-            section = _section(self._shown, format, accounts)
+            section = _section(self._shown, format, accounts, expired)
             if len(sections) < KEPT_PAGES:
                 sections[key] = section
-        tail = self._telemetry.section(format, accounts)
+        tail = self._telemetry.section(format, accounts, expired)
         finished = self._finished.get(key)
         if finished is None or finished[0] is not section or finished[1] is not tail:
             if len(self._finished) > KEPT_PAGES:
@@ -120,6 +123,15 @@ class Publisher:
         return finished[2]
 
 
-def _section(shown: Sequence[_Shown], format: Format, accounts: frozenset[str] | None) -> Section:
-    chosen = [one.blocks[format] for one in shown if accounts is None or one.account in accounts]
+def _section(
+    shown: Sequence[_Shown],
+    format: Format,
+    accounts: frozenset[str] | None,
+    without: frozenset[str],
+) -> Section:
+    chosen = [
+        one.blocks[format]
+        for one in shown
+        if one.account not in without and (accounts is None or one.account in accounts)
+    ]
     return assemble(FAMILIES, chosen, format)

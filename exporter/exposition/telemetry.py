@@ -58,6 +58,10 @@ KEPT_SECTIONS = 64
 """How many differently narrowed sections are kept until something changes."""
 
 
+Choice = tuple[Format, frozenset[str] | None, frozenset[str]]
+"""The format, the accounts that are asked for (None: all), and those that are left out."""
+
+
 class AccountTelemetry:
     """The exporter's own metrics of one account."""
 
@@ -188,7 +192,7 @@ class Telemetry:
         self._remote_write: RemoteWriteTelemetry | None = None
         self._rendered_at = float("-inf")
         self._renderings = 0
-        self._sections: dict[tuple[Format, frozenset[str] | None], Section] = {}
+        self._sections: dict[Choice, Section] = {}
         self.process.set(BUILD_INFO, 1, __version__, platform.python_version())
         self.process.add(LEDGER_WRITE_FAILURES, 0)
         self.reloaded(successful=True)
@@ -220,13 +224,21 @@ class Telemetry:
         if successful:
             self.process.set(RELOAD_SUCCESS_TIMESTAMP, self._clock())
 
-    def section(self, format: Format, accounts: frozenset[str] | None) -> Section:
-        """All of the exporter's own metrics, or only those of these accounts."""
+    def section(
+        self,
+        format: Format,
+        accounts: frozenset[str] | None,
+        without: frozenset[str] = frozenset(),
+    ) -> Section:
+        """All of the exporter's own metrics, or only those of these accounts.
+
+        Those of the accounts in `without` are left out either way.
+        """
         self._refresh()
-        key = (format, accounts)
+        key = (format, accounts, without)
         section = self._sections.get(key)
         if section is None:
-            section = self._assemble(format, accounts)
+            section = self._assemble(format, accounts, without)
             if len(self._sections) < KEPT_SECTIONS:
                 self._sections[key] = section
         return section
@@ -254,11 +266,13 @@ class Telemetry:
                 account.metrics.render()
         self._sections.clear()
 
-    def _assemble(self, format: Format, accounts: frozenset[str] | None) -> Section:
+    def _assemble(
+        self, format: Format, accounts: frozenset[str] | None, without: frozenset[str]
+    ) -> Section:
         shown = [
             account.metrics
             for account in self._accounts
-            if accounts is None or account.account in accounts
+            if account.account not in without and (accounts is None or account.account in accounts)
         ]
         if accounts is None:
             shown.append(self.process)

@@ -14,6 +14,7 @@ from exporter.credentials import CurrentCredential
 from exporter.exposition import AccountPage
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger import Book
+from exporter.ledger.leases import AccountKey
 from exporter.model import ClientCredentials, Feed
 from exporter.model.errors import ExporterError
 from exporter.polling.account_log import AccountLog
@@ -37,11 +38,15 @@ LONGEST_PAUSE_SECONDS = 60.0
 
 @dataclass(slots=True)
 class RunningAccount:
-    """One account's collector and connections, and the task that polls it."""
+    """One account's collector and connections, and the task that polls it.
+
+    `epoch` is that of its lease; None where the ledger has no leases.
+    """
 
     collector: Collector
     client: VendorClient
     telemetry: AccountTelemetry
+    epoch: int | None = None
     task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -79,14 +84,16 @@ class RunningAccount:
 class Accounts:
     """The accounts of a configuration: created, kept and stopped as it changes.
 
-    `replace` must not be called again before it has returned.
+    With leases, only the accounts are polled and shown that `hold` was last called with.
     """
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared, *, leased: bool = False) -> None:
         self._shared = shared
         self._config: Config | None = None
         self._running: dict[str, RunningAccount] = {}
         self._started = False
+        self._held: Mapping[AccountKey, int] | None = {} if leased else None
+        self._changing = asyncio.Lock()
 
     @property
     def running(self) -> tuple[RunningAccount, ...]:
@@ -122,13 +129,46 @@ class Accounts:
         possible, and the ExporterError is raised. Credentials are read before anything changes.
         """
         authenticators = {account.name: authenticator_of(account) for account in config.accounts}
-        before = self._config
-        try:
-            await self._apply(config, authenticators)
-        except ExporterError:
-            if before is not None:
-                await self._restore(before)
-            raise
+        async with self._changing:
+            before = self._config
+            try:
+                await self._apply(config, authenticators)
+            except ExporterError:
+                if before is not None:
+                    await self._restore(before)
+                raise
+
+    async def hold(self, held: Mapping[AccountKey, int]) -> list[AccountKey]:
+        """Poll and show exactly these accounts, given with the epochs of their leases.
+
+        An account whose epoch has changed is loaded anew. Returns those that cannot be polled.
+        """
+        failed: list[AccountKey] = []
+        async with self._changing:
+            self._held = dict(held)
+            config = self._config
+            if config is None:
+                return list(held)
+            for name, running in list(self._running.items()):
+                if running.epoch != held.get(key_of(running.collector.account)):
+                    await self._remove(name)
+            for account in config.accounts:
+                if account.name in self._running or key_of(account) not in held:
+                    continue
+                try:
+                    authenticator = authenticator_of(account)
+                    await self._add(account, authenticator, config, appears_anew=True)
+                except ExporterError as error:
+                    log.error(
+                        "account cannot be polled",
+                        extra={"account": account.name, "error": str(error)},
+                    )
+                    failed.append(key_of(account))
+            await self._show([account.name for account in config.accounts])
+        return failed
+
+    def _may_poll(self, account: Account) -> bool:
+        return self._held is None or key_of(account) in self._held
 
     async def _apply(self, config: Config, authenticators: Mapping[str, Authenticator]) -> None:
         before = self._config
@@ -137,7 +177,7 @@ class Accounts:
             before.limits,
             before.ledger,
         )
-        wanted = {account.name: account for account in config.accounts}
+        wanted = {one.name: one for one in config.accounts if self._may_poll(one)}
         shown = set(self._running)
         for name, running in list(self._running.items()):
             if not same_for_all or wanted.get(name) != running.collector.account:
@@ -156,6 +196,8 @@ class Accounts:
         for account in config.accounts:
             running = self._running.get(account.name)
             if running is not None and running.collector.account == account:
+                continue
+            if not self._may_poll(account):
                 continue
             with suppress(ExporterError):
                 if running is not None:
@@ -177,6 +219,7 @@ class Accounts:
         cadence = config.polling.cadence_seconds
         reappears_after = 0 if appears_anew else 2 * cadence
         running = await _build(account, authenticator, config, self._shared, reappears_after)
+        running.epoch = None if self._held is None else self._held.get(key_of(account))
         self._running[account.name] = running
         if self._started:
             running.start()
@@ -204,7 +247,8 @@ class Accounts:
 
     def not_polled(self) -> str | None:
         """The name of an account of the configuration that is not polled since a reload failed."""
-        names = [] if self._config is None else [one.name for one in self._config.accounts]
+        accounts = () if self._config is None else self._config.accounts
+        names = [one.name for one in accounts if self._may_poll(one)]
         return next((name for name in names if name not in self._running), None)
 
     def stuck(self) -> str | None:
@@ -219,6 +263,11 @@ class Accounts:
     def waiting(self) -> list[str]:
         """The names of accounts that cannot be shown yet."""
         return [one.account.name for one in self.collectors if not one.ready]
+
+
+def key_of(account: Account) -> AccountKey:
+    """The account's name in the ledger."""
+    return AccountKey(account.provider.name, account.name)
 
 
 async def _build(
