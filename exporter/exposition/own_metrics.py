@@ -193,4 +193,49 @@ REMOTE_WRITE_METRICS: Final = (
     REMOTE_WRITE_FAILURES,
     REMOTE_WRITE_CURSOR,
 )
-OWN_METRICS: Final = (*ACCOUNT_METRICS, *PROCESS_METRICS, *REMOTE_WRITE_METRICS)
+REPLICAS = OwnMetric(
+    "media_exporter_replicas",
+    "gauge",
+    (),
+    "Live replicas that share the ledger, this one included.",
+)
+LEASES = OwnMetric("media_exporter_leases", "gauge", (), "Accounts whose lease this replica holds.")
+LEASES_FREE = OwnMetric(
+    "media_exporter_leases_free",
+    "gauge",
+    (),
+    "Configured accounts whose lease no replica held when this one last looked; nobody polls or"
+    " shows them.",
+)
+LEASE_TAKEOVERS = OwnMetric(
+    "media_exporter_lease_takeovers_total",
+    "counter",
+    (),
+    "Accounts that this replica has taken and another process had held before.",
+)
+LEASES_LOST = OwnMetric(
+    "media_exporter_leases_lost_total",
+    "counter",
+    (),
+    "Leases that this replica could not renew in time, or that were taken from it.",
+)
+LEDGER_REACHABLE = OwnMetric(
+    "media_exporter_ledger_reachable",
+    "gauge",
+    (),
+    "Whether the database with the ledger answered when this replica last renewed its leases.",
+)
+LEASE_METRICS: Final = (
+    REPLICAS,
+    LEASES,
+    LEASES_FREE,
+    LEASE_TAKEOVERS,
+    LEASES_LOST,
+    LEDGER_REACHABLE,
+)
+OWN_METRICS: Final = (
+    *ACCOUNT_METRICS,
+    *PROCESS_METRICS,
+    *REMOTE_WRITE_METRICS,
+    *LEASE_METRICS,
+)

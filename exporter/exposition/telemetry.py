@@ -21,6 +21,12 @@ from exporter.exposition.own_metrics import (
     DATA_LOST,
     DATA_NEWEST,
     LATE_BUCKETS,
+    LEASE_METRICS,
+    LEASE_TAKEOVERS,
+    LEASES,
+    LEASES_FREE,
+    LEASES_LOST,
+    LEDGER_REACHABLE,
     LEDGER_REASON,
     LEDGER_SIZE,
     LEDGER_WRITE_FAILURES,
@@ -39,6 +45,7 @@ from exporter.exposition.own_metrics import (
     REMOTE_WRITE_METRICS,
     REMOTE_WRITE_REJECTED,
     REMOTE_WRITE_SAMPLES,
+    REPLICAS,
     REQUEST_DURATION,
     REQUESTS,
     SERIES,
@@ -173,6 +180,35 @@ class RemoteWriteTelemetry:
             self.metrics.set(REMOTE_WRITE_CURSOR, until, self._receiver)
 
 
+class LeaseTelemetry:
+    """The exporter's own metrics of leases; they exist only where replicas share the ledger."""
+
+    def __init__(self, *, created_timestamps: bool = False) -> None:
+        self.metrics = Registry(LEASE_METRICS, created_timestamps=created_timestamps)
+        self.metrics.set(LEASES, 0)
+        # Alerts on their increase need them to be there before the first one.
+        self.metrics.add(LEASE_TAKEOVERS, 0)
+        self.metrics.add(LEASES_LOST, 0)
+
+    def leases(self, *, replicas: int, held: int, free: int) -> None:
+        """Live replicas, accounts held by this one, and accounts held by none."""
+        self.metrics.set(REPLICAS, replicas)
+        self.metrics.set(LEASES, held)
+        self.metrics.set(LEASES_FREE, free)
+
+    def lease_taken_over(self) -> None:
+        """Count an account that another process had held before."""
+        self.metrics.add(LEASE_TAKEOVERS, 1)
+
+    def lease_lost(self) -> None:
+        """Count a lease that was not given up."""
+        self.metrics.add(LEASES_LOST, 1)
+
+    def ledger_reachable(self, *, reachable: bool) -> None:
+        """Whether the database answered."""
+        self.metrics.set(LEDGER_REACHABLE, int(reachable))
+
+
 class Telemetry:
     """The exporter's own part of the page: the process's metrics and all accounts'."""
 
@@ -190,6 +226,7 @@ class Telemetry:
         self._ledger_size = ledger_size
         self._accounts: tuple[AccountTelemetry, ...] = ()
         self._remote_write: RemoteWriteTelemetry | None = None
+        self._leases: LeaseTelemetry | None = None
         self._rendered_at = float("-inf")
         self._renderings = 0
         self._sections: dict[Choice, Section] = {}
@@ -212,6 +249,11 @@ class Telemetry:
     def set_remote_write(self, remote_write: RemoteWriteTelemetry | None) -> None:
         """Replace the metrics of remote write, or remove them."""
         self._remote_write = remote_write
+        self._sections.clear()
+
+    def set_leases(self, leases: LeaseTelemetry) -> None:
+        """Show the metrics of leases, too."""
+        self._leases = leases
         self._sections.clear()
 
     def ledger_write_failed(self) -> None:
@@ -247,11 +289,11 @@ class Telemetry:
         now = self._clock()
         stale = not 0 <= now - self._rendered_at < PROCESS_SECONDS
         changed = [account for account in self._accounts if account.metrics.changed]
-        pushing = None if self._remote_write is None else self._remote_write.metrics
-        if not (stale or changed or self.process.changed or (pushing and pushing.changed)):
+        others = [metrics for metrics in self._others() if metrics.changed]
+        if not (stale or changed or self.process.changed or others):
             return
-        if pushing is not None and pushing.changed:
-            pushing.render()
+        for metrics in others:
+            metrics.render()
         if stale or self.process.changed:
             self.process.set(LEDGER_SIZE, self._ledger_size())
             self.process.render()
@@ -266,6 +308,11 @@ class Telemetry:
                 account.metrics.render()
         self._sections.clear()
 
+    def _others(self) -> Sequence[Registry]:
+        """The metrics of what not every exporter has."""
+        parts = (self._remote_write, self._leases)
+        return [part.metrics for part in parts if part is not None]
+
     def _assemble(
         self, format: Format, accounts: frozenset[str] | None, without: frozenset[str]
     ) -> Section:
@@ -276,8 +323,7 @@ class Telemetry:
         ]
         if accounts is None:
             shown.append(self.process)
-            if self._remote_write is not None:
-                shown.append(self._remote_write.metrics)
+            shown.extend(self._others())
         families: dict[str, Family] = {}
         for metrics in shown:
             families.update(metrics.families)

@@ -141,17 +141,31 @@ class LeaseKeeper:
                 and (state.holder, state.epoch) == (self.me, epoch)
             ]
             for key in kept:
-                self._deadlines[key] = max(self._deadlines[key], self._until(asked_at))
+                left = standing.leases[key].left_seconds
+                self._deadlines[key] = max(self._deadlines[key], self._until(asked_at, left))
             self._show_deadlines()
             lost = [key for key in self._held if key not in kept]
             for key in lost:
                 self._note_lost(key)
             await self._drop(lost, release=False)
+            unknown = {
+                key: state.epoch
+                for key, state in standing.leases.items()
+                if state.holder == self.me and key not in self._held
+            }
+            if unknown:
+                # Taken or given up in a transaction whose end was not known.
+                await self._worker.run(self._leases.release, unknown)
             moves = plan_moves(self.me, wanted, standing)
             await self._drop([key for key in moves.give_up if key in self._held], release=True)
             await self._take(moves.take[:TAKEN_AT_ONCE], standing)
             self._note(wanted, standing)
-            return 0.0 if moves.take[TAKEN_AT_ONCE:] else self._until_next(standing)
+            if moves.take[TAKEN_AT_ONCE:]:
+                return 0.0
+            if any(key not in self._held for key in moves.take):
+                # A transaction of the former holder may not be over yet.
+                return min(RETRY_SECONDS / 2, self._interval)
+            return self._until_next(standing)
 
     async def stop(self) -> None:
         """Stop showing every account, and give all leases up at once."""
@@ -171,7 +185,7 @@ class LeaseKeeper:
             return
         for key, epoch in taken.items():
             self._held[key] = epoch
-            self._deadlines[key] = self._until(asked_at)
+            self._deadlines[key] = self._until(asked_at, self._lease_seconds)
             if epochs[key]:
                 self._telemetry.lease_taken_over()
         self._show_deadlines()
@@ -219,8 +233,9 @@ class LeaseKeeper:
                     self._note_lost(key)
                 await self._drop(expired, release=False)
 
-    def _until(self, asked_at: float) -> float:
-        return asked_at + self._lease_seconds * SHOWN_PART
+    def _until(self, asked_at: float, left_seconds: float) -> float:
+        """Until when an account may be shown whose lease had so long left after `asked_at`."""
+        return asked_at + left_seconds - self._lease_seconds * (1 - SHOWN_PART)
 
     def _until_next(self, standing: Standing) -> float:
         """Seconds until the next renewal, or until another's lease runs out where that is sooner."""

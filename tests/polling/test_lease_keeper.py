@@ -190,6 +190,27 @@ async def test_a_refused_write_ends_an_account_at_once(replicas, database):
     assert ACCOUNTS[1] not in one.polled
 
 
+async def test_a_lease_that_was_taken_without_an_answer_is_given_up_and_taken_again(
+    replicas, database
+):
+    """The connection broke during COMMIT, say."""
+    one, _ = replicas
+    acquire = one.leases.acquire
+
+    def unknown(wanted: Mapping[AccountKey, int]) -> None:
+        acquire(wanted)
+        raise LedgerWriteError("the connection broke")
+
+    one.leases.acquire = unknown
+    with pytest.raises(LedgerWriteError):
+        await one.keeper.look()
+    assert one.polled == {}
+    one.leases.acquire = acquire
+    await one.keeper.look()
+    await one.keeper.look()
+    assert one.polled == dict.fromkeys(ACCOUNTS, 2)
+
+
 async def test_a_replica_that_stops_hands_all_over_at_once(replicas, database):
     one, two = replicas
     await one.keeper.look()
