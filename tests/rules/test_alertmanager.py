@@ -79,6 +79,7 @@ def test_alerts_reach_those_who_care(labels: str, receivers: str):
                 "MediaUsageLedgerDiskFilling",
                 "MediaUsageLedgerNearLimit",
                 "MediaUsageLedgerNotWriting",
+                "MediaUsageLedgerUnreachable",
                 "MediaUsageStreamsFolded",
             },
         ),
