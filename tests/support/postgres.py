@@ -37,7 +37,7 @@ _OPTIONS = {
 
 
 _EMPTIED = (
-    *("lease", "series", "bucket", "revision", "event", "unfinished", "gap", "stream"),
+    *("lease", "replica", "series", "bucket", "revision", "event", "unfinished", "gap", "stream"),
     *("feed_stream", "description", "feed", "account"),
 )
 

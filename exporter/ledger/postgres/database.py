@@ -48,10 +48,15 @@ _DEFAULTS: Final = {
 
 
 class Database:
-    """A database and the connection to it; used on one thread."""
+    """A database and the connection to it; used on one thread.
 
-    def __init__(self, server: Server) -> None:
+    No lock, no pause and no ordinary statement of a transaction may take longer than
+    `patience_seconds`: a lease's row may be locked by it.
+    """
+
+    def __init__(self, server: Server, *, patience_seconds: float = STATEMENT_SECONDS) -> None:
         self.server = server
+        self._patience_seconds = patience_seconds
         self.connection: psycopg.Connection | None = None
         self._password = None if server.password is None else CurrentCredential(server.password)
 
@@ -63,7 +68,7 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, isolation: str = WRITE, *, statement_seconds: int = STATEMENT_SECONDS
+        self, isolation: str = WRITE, *, statement_seconds: float = STATEMENT_SECONDS
     ) -> Iterator[psycopg.Connection]:
         """One transaction, committed unless the block raises; PostgreSQL's errors in words.
 
@@ -87,14 +92,18 @@ class Database:
                 f"ledger {self.server}: a total or a name is more than PostgreSQL can hold"
             ) from error
 
-    def _begin(self, isolation: str, statement_seconds: int) -> psycopg.Connection:
+    def _begin(self, isolation: str, statement_seconds: float) -> psycopg.Connection:
         """Begin a transaction; on a new connection when the present one turns out to be lost."""
+        patience = self._patience_seconds
+        if statement_seconds == STATEMENT_SECONDS:
+            statement_seconds = min(statement_seconds, patience)
         # Timeouts hold for the transaction alone: PgBouncer gives the next one another session.
         begin = (
             f"BEGIN ISOLATION LEVEL {isolation};"
-            f" SET LOCAL statement_timeout = '{statement_seconds}s';"
-            f" SET LOCAL lock_timeout = '{LOCK_SECONDS}s';"
-            f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'"
+            f" SET LOCAL statement_timeout = '{statement_seconds * 1000:.0f}ms';"
+            f" SET LOCAL lock_timeout = '{min(LOCK_SECONDS, patience) * 1000:.0f}ms';"
+            " SET LOCAL idle_in_transaction_session_timeout ="
+            f" '{min(IDLE_SECONDS, patience) * 1000:.0f}ms'"
         )
         known = self.connection
         if known is not None and not known.closed:
