@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -15,15 +16,19 @@ from exporter.client.http import LARGE_BODIES
 from exporter.config import Config, LedgerSettings, RemoteWrite, redacted
 from exporter.exposition import Format, Page
 from exporter.exposition.publisher import Publisher
-from exporter.exposition.telemetry import RemoteWriteTelemetry, Telemetry
+from exporter.exposition.telemetry import LeaseTelemetry, RemoteWriteTelemetry, Telemetry
+from exporter.exposition.validity import Validity
 from exporter.history.remote_write import RemoteWriter
 from exporter.ledger.contract import Ledger
-from exporter.ledger.opening import open_ledger
+from exporter.ledger.leases import AccountKey, Holder
+from exporter.ledger.opening import open_leases, open_ledger
 from exporter.ledger.place import Place, place_of
+from exporter.ledger.place import Server as Database
 from exporter.ledger.thread import Worker
 from exporter.model.errors import ExporterError, ServeError
-from exporter.polling.accounts import Accounts
+from exporter.polling.accounts import Accounts, key_of
 from exporter.polling.collector import Collector
+from exporter.polling.lease_keeper import LeaseKeeper
 from exporter.polling.schedule import hold_seconds
 from exporter.polling.shared import Shared
 from exporter.polling.status import AccountStatus
@@ -49,6 +54,7 @@ class Exporter:
         *,
         ledger: Ledger,
         worker: Worker,
+        replica: str | None,
         clock: Callable[[], float],
         created_timestamps: bool,
         transport: httpx.AsyncBaseTransport | None,
@@ -59,17 +65,38 @@ class Exporter:
         telemetry = Telemetry(
             clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
         )
+        place = _place(config.ledger)
+        leased = replica is not None and isinstance(place, Database)
+        me = Holder(replica, secrets.token_hex(8)) if replica is not None and leased else None
+        validity = Validity()
         self.shared = Shared(
             ledger=ledger,
             worker=worker,
             telemetry=telemetry,
-            publisher=Publisher(worker=worker, telemetry=telemetry),
+            publisher=Publisher(worker=worker, telemetry=telemetry, validity=validity),
             clock=clock,
             created_timestamps=created_timestamps,
             transport=transport,
             large_answers=asyncio.Semaphore(LARGE_BODIES),
+            lease_lost=self._lease_lost,
+            me=me,
         )
         self.polling = Accounts(self.shared)
+        self.leases: LeaseKeeper | None = None
+        if me is not None and isinstance(place, Database):
+            lease_telemetry = LeaseTelemetry(created_timestamps=created_timestamps)
+            telemetry.set_leases(lease_telemetry)
+            lease_seconds = config.ledger.lease_seconds
+            self.leases = LeaseKeeper(
+                open_leases(place, me, lease_seconds=lease_seconds),
+                worker=Worker(),
+                me=me,
+                lease_seconds=lease_seconds,
+                wanted=lambda: [key_of(account) for account in self._config.accounts],
+                hold=self.polling.hold,
+                validity=validity,
+                telemetry=lease_telemetry,
+            )
         self._reloading = asyncio.Lock()
         self._reload_failure: str | None = None
         self._serving = False
@@ -85,11 +112,14 @@ class Exporter:
         created_timestamps: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
         read_config: Callable[[], Config] | None = None,
+        replica: str | None = None,
     ) -> Exporter:
         """Read the credentials, open the ledger, and publish what it holds.
 
-        `transport` replaces the network in tests. `clock` returns Unix seconds. Raises an
-        ExporterError, with a message of one line, when a step fails.
+        `transport` replaces the network in tests. `clock` returns Unix seconds. Where replicas share
+        the ledger, `replica` is the name of this one: it polls and shows the accounts whose leases
+        it holds, from `serve` on; without a name it polls all. Raises an ExporterError, with a
+        message of one line, when a step fails.
         """
         worker = Worker()
         try:
@@ -98,6 +128,7 @@ class Exporter:
                 _place(config.ledger),
                 clock=clock,
                 hold_seconds=hold_seconds(config.polling.cadence_seconds),
+                lease_seconds=config.ledger.lease_seconds,
             )
         except BaseException:
             worker.close()
@@ -106,6 +137,7 @@ class Exporter:
             config,
             ledger=ledger,
             worker=worker,
+            replica=replica,
             clock=clock,
             created_timestamps=created_timestamps,
             transport=transport,
@@ -121,6 +153,8 @@ class Exporter:
 
     async def close(self) -> None:
         """Stop polling and remote write; close the connections and the ledger."""
+        if self.leases is not None:
+            await self.leases.close()
         await self.polling.close()
         await self._replace_remote_writer(None)
         await self.shared.worker.run(self.shared.ledger.close)
@@ -156,6 +190,8 @@ class Exporter:
         self.polling.start()
         if self.remote_writer is not None:
             self.remote_writer.start()
+        if self.leases is not None:
+            self.leases.start()
         serving = asyncio.create_task(http.serve(sockets=list(sockets)))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -167,6 +203,8 @@ class Exporter:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOPPING_SECONDS):
                     await self._reloading.acquire()
+            if self.leases is not None:
+                await self.leases.stop()
             await self.polling.stop()
             await self._replace_remote_writer(None)
             http.should_exit = True
@@ -212,6 +250,8 @@ class Exporter:
                 remote_write_changed = config.remote_write != self._config.remote_write
                 writer = self._remote_writer(config.remote_write) if remote_write_changed else None
                 await self.polling.replace(config)
+                if self.leases is not None:
+                    self.leases.look_again()
                 if remote_write_changed:
                     await self._replace_remote_writer(writer)
                 self._config = config
@@ -238,12 +278,16 @@ class Exporter:
             raise ServeError(f"ledger.{key} cannot be changed while running; restart instead")
         return config
 
+    def _lease_lost(self, key: AccountKey) -> None:
+        if self.leases is not None:
+            self.leases.lost(key)
+
     # What `exporter.web` calls.
 
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
-        """All (provider, account) pairs."""
-        return self.shared.publisher.accounts
+        """All (provider, account) pairs of the configuration, also those that others hold."""
+        return tuple(key_of(account) for account in self._config.accounts)
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The page published last, with these accounts only; None: with all."""
@@ -267,6 +311,8 @@ class Exporter:
 
     def ready(self) -> str | None:
         """None once every account has been polled, else one sentence that names the others."""
+        if self.leases is not None and self.leases.standing is None:
+            return "The leases of accounts have not been looked at yet."
         waiting = self.polling.waiting()
         return f"Not polled yet: {', '.join(waiting)}." if waiting else None
 

@@ -169,6 +169,9 @@ _CONFIG = _Flag("--config.file", "configuration file", "config.yaml", type=_PATH
 _LEDGER = _Flag(
     "--ledger.path", "the ledger's file, instead of what the configuration names", **_FILE
 )
+_REPLICA = _Flag(
+    "--replica.name", "name of this replica of a shared ledger; else the host's", metavar="NAME"
+)
 _SEED = _Flag("--seed", "another world", 1)
 _TIME = "ISO 8601 date or time (UTC unless it says otherwise) or Unix seconds"
 _HISTORY = (
@@ -213,7 +216,7 @@ COMMANDS = _Commands(
         _command(
             "serve",
             "Poll and serve until SIGTERM or SIGINT (the default)",
-            *(_CONFIG, _LEDGER, *_web(f":{DEFAULT_PORT}"), *_log()),
+            *(_CONFIG, _LEDGER, _REPLICA, *_web(f":{DEFAULT_PORT}"), *_log()),
         ),
         _command(
             "check-config",

@@ -34,7 +34,8 @@ def command(chosen: SimpleNamespace) -> int:
     read_config = partial(inputs.configuration, chosen)
     config = read_config()
     web = inputs.web_options(chosen)
-    uvloop.run(run(config, inputs.listeners(chosen), web, read_config=read_config))
+    replica = chosen.replica_name or socket.gethostname()
+    uvloop.run(run(config, inputs.listeners(chosen), web, read_config=read_config, replica=replica))
     return 0
 
 
@@ -44,9 +45,12 @@ async def run(
     web: WebOptions,
     *,
     read_config: Callable[[], Config],
+    replica: str | None = None,
     announce: Callable[[], None] = lambda: None,
 ) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads. `announce` is called at the start.
+
+    `replica` is the name under which it holds leases where replicas share the ledger.
 
     A service manager is notified of start, reload and stop, and its watchdog for as long as the
     poll loops move.
@@ -59,7 +63,10 @@ async def run(
         loop.add_signal_handler(number, stop.set)
     service_manager = ServiceManager(os.environ)
     exporter = await Exporter.open(
-        config, created_timestamps=web.created_timestamps, read_config=read_config
+        config,
+        created_timestamps=web.created_timestamps,
+        read_config=read_config,
+        replica=replica,
     )
     tasks: set[asyncio.Task[None]] = set()
 
@@ -86,7 +93,7 @@ async def run(
                 "revision": revision(),
                 "address": " ".join(map(bound_address, listeners)),
                 "config": config.path,
-                "ledger": config.ledger.path,
+                "ledger": config.ledger.url or config.ledger.path,
                 "accounts": len(config.accounts),
             },
         )

@@ -25,6 +25,10 @@ class Holder(NamedTuple):
     name: str
     token: str
 
+    def __str__(self) -> str:
+        """As it stands in rows and in a `Lease`."""
+        return f"{self.name}#{self.token}"
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
@@ -49,6 +53,11 @@ class Standing:
     replicas: frozenset[Holder]
     peers: frozenset[Holder]
     leases: Mapping[AccountKey, LeaseState]
+
+
+def patience_seconds(lease_seconds: float) -> float:
+    """How long a transaction may take: its process may have stopped while it locks a lease."""
+    return max(1.0, lease_seconds / 2)
 
 
 class Leases(Protocol):

@@ -8,23 +8,38 @@ from importlib import import_module
 from types import ModuleType
 
 from exporter.ledger.contract import History, Ledger
+from exporter.ledger.leases import Holder, Leases, patience_seconds
 from exporter.ledger.place import Place, Server
 from exporter.ledger.sqlite import SqliteLedger
 from exporter.ledger.sqlite import offline as sqlite_offline
 from exporter.model.errors import LedgerError
 
 
-def open_ledger(place: Place, *, clock: Callable[[], float], hold_seconds: float) -> Ledger:
+def open_ledger(
+    place: Place, *, clock: Callable[[], float], hold_seconds: float, lease_seconds: float
+) -> Ledger:
     """The ledger, made when missing and brought to the newest version.
 
-    Raises LedgerError, in one line that says what to do, when that cannot be done.
+    No write to a database takes longer than half a lease (`lease_seconds`). Raises LedgerError, in
+    one line that says what to do, when it cannot be opened.
     """
     if isinstance(place, Server):
         opened: Ledger = _postgres(place).PostgresLedger.open(
-            place, clock=clock, hold_seconds=hold_seconds
+            place,
+            clock=clock,
+            hold_seconds=hold_seconds,
+            patience_seconds=patience_seconds(lease_seconds),
         )
         return opened
     return SqliteLedger.open(place, clock=clock, hold_seconds=hold_seconds)
+
+
+def open_leases(server: Server, me: Holder, *, lease_seconds: float) -> Leases:
+    """The leases of a ledger that is open already; nothing is asked yet."""
+    opened: Leases = import_module("exporter.ledger.postgres.leases").PostgresLeases(
+        server, me, lease_seconds=lease_seconds
+    )
+    return opened
 
 
 def reading(place: Place) -> AbstractContextManager[History]:

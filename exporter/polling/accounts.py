@@ -14,6 +14,7 @@ from exporter.credentials import CurrentCredential
 from exporter.exposition import AccountPage
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger import Book
+from exporter.ledger.book import Lease
 from exporter.ledger.leases import AccountKey
 from exporter.model import ClientCredentials, Feed
 from exporter.model.errors import ExporterError
@@ -87,12 +88,12 @@ class Accounts:
     With leases, only the accounts are polled and shown that `hold` was last called with.
     """
 
-    def __init__(self, shared: Shared, *, leased: bool = False) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._config: Config | None = None
         self._running: dict[str, RunningAccount] = {}
         self._started = False
-        self._held: Mapping[AccountKey, int] | None = {} if leased else None
+        self._held: Mapping[AccountKey, int] | None = None if shared.me is None else {}
         self._changing = asyncio.Lock()
 
     @property
@@ -218,8 +219,8 @@ class Accounts:
     ) -> None:
         cadence = config.polling.cadence_seconds
         reappears_after = 0 if appears_anew else 2 * cadence
-        running = await _build(account, authenticator, config, self._shared, reappears_after)
-        running.epoch = None if self._held is None else self._held.get(key_of(account))
+        epoch = None if self._held is None else self._held[key_of(account)]
+        running = await _build(account, authenticator, config, self._shared, reappears_after, epoch)
         self._running[account.name] = running
         if self._started:
             running.start()
@@ -276,10 +277,12 @@ async def _build(
     config: Config,
     shared: Shared,
     reappears_after: float,
+    epoch: int | None,
 ) -> RunningAccount:
     """The account's objects; its page shows the ledger's values, and it is not polled yet.
 
-    Counters that were last shown more than `reappears_after` seconds ago are treated as new.
+    Counters that were last shown more than `reappears_after` seconds ago are treated as new. `epoch`
+    is that of its lease, if there are leases.
     """
     polling, clock = config.polling, shared.clock
     telemetry = _telemetry(account, config, shared)
@@ -293,6 +296,8 @@ async def _build(
         first_streams=configured_streams(account),
         reappears_after=reappears_after,
     )
+    if shared.me is not None and epoch is not None:
+        book.lease = Lease(str(shared.me), epoch)
     page = AccountPage(
         book,
         level_seconds=2 * polling.cadence_seconds,
@@ -358,7 +363,7 @@ async def _build(
         estimate=estimate,
         log=account_log,
     )
-    return RunningAccount(collector, client, telemetry)
+    return RunningAccount(collector, client, telemetry, epoch)
 
 
 def _telemetry(account: Account, config: Config, shared: Shared) -> AccountTelemetry:

@@ -89,6 +89,7 @@ class LeaseKeeper:
         self._changing = asyncio.Lock()
         self._failed: dict[AccountKey, float] = {}
         self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
         self.standing: Standing | None = None
         """What the last look at the leases found; None before the first."""
 
@@ -106,6 +107,10 @@ class LeaseKeeper:
     def look_again(self) -> None:
         """Renew and look at the leases now, because the accounts of the configuration changed."""
         self._wake.set()
+
+    def start(self) -> None:
+        """Start `run` as a task."""
+        self._task = asyncio.create_task(self.run())
 
     async def run(self) -> None:
         """Keep leases until cancelled."""
@@ -169,11 +174,20 @@ class LeaseKeeper:
 
     async def stop(self) -> None:
         """Stop showing every account, and give all leases up at once."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
         async with self._changing:
             held = dict(self._held)
             await self._drop(list(held), release=False)
             with suppress(LedgerError):
                 await self._worker.run(self._leases.leave, held)
+
+    async def close(self) -> None:
+        """Close the connection; `stop` comes first."""
+        await self._worker.run(self._leases.close)
+        self._worker.close()
 
     async def _take(self, keys: Collection[AccountKey], standing: Standing) -> None:
         if not keys:

@@ -10,8 +10,9 @@ from exporter.client.merge import Fetched
 from exporter.exposition import AccountPage
 from exporter.exposition.telemetry import AccountTelemetry
 from exporter.ledger import Book, Poll
+from exporter.ledger.leases import AccountKey
 from exporter.model import Level, Measure, Window
-from exporter.model.errors import LedgerWriteError
+from exporter.model.errors import LeaseLostError, LedgerWriteError
 from exporter.polling.planner import backlog_seconds
 from exporter.polling.schedule import LONGEST_SLEEP_SECONDS
 from exporter.polling.shared import Shared
@@ -134,8 +135,10 @@ class Recorder:
     async def _write(self, work: Callable[[], object]) -> None:
         try:
             await self._shared.worker.run(work)
-        except LedgerWriteError:
+        except LedgerWriteError as error:
             self._shared.telemetry.ledger_write_failed()
+            if isinstance(error, LeaseLostError):
+                self._shared.lease_lost(AccountKey(self.book.provider, self.book.account))
             raise
 
     async def _publish(self) -> None:

@@ -12,7 +12,7 @@ from exporter.ledger.leases import AccountKey, Holder, LeaseState
 from exporter.ledger.place import Server as Place
 from exporter.ledger.poll import Poll
 from exporter.ledger.postgres import PostgresLedger
-from exporter.ledger.postgres.leases import PostgresLeases, holder_text
+from exporter.ledger.postgres.leases import PostgresLeases
 from exporter.model.errors import LeaseLostError, LedgerWriteError
 from tests.support.processes import eventually
 
@@ -130,7 +130,7 @@ def test_a_replica_that_is_not_heard_of_is_not_live(seen_by, row):
     assert two.renew({}, BOTH).replicas == {TWO}
     row("UPDATE replica SET until = clock_timestamp() - interval '2 days' WHERE holder LIKE 'one%'")
     two.renew({}, BOTH)
-    assert row("SELECT holder FROM replica") == [(holder_text(TWO),)]
+    assert row("SELECT holder FROM replica") == [(str(TWO),)]
 
 
 def test_a_database_that_is_away_is_one_error(place):
@@ -153,7 +153,7 @@ def ledger(place):
 
 def leased(ledger, me, epoch):
     book = ledger.book("millicast", "live", feeds=["account"], stream_limit=10)
-    book.lease = Lease(holder_text(me), epoch)
+    book.lease = Lease(str(me), epoch)
     return book
 
 

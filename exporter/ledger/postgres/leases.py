@@ -11,7 +11,7 @@ from hashlib import sha256
 
 import psycopg
 
-from exporter.ledger.leases import AccountKey, Holder, LeaseState, Standing
+from exporter.ledger.leases import AccountKey, Holder, LeaseState, Standing, patience_seconds
 from exporter.ledger.place import Server
 from exporter.ledger.postgres.database import Database
 from exporter.ledger.postgres.schema import STEPS
@@ -97,8 +97,8 @@ class PostgresLeases:
     """The leases of one database as one replica sees them; used on one thread of its own."""
 
     def __init__(self, server: Server, me: Holder, *, lease_seconds: float) -> None:
-        self._database = Database(server, patience_seconds=max(1.0, lease_seconds / 2))
-        self._me = holder_text(me)
+        self._database = Database(server, patience_seconds=patience_seconds(lease_seconds))
+        self._me = str(me)
         self._lease = lease_seconds
         self._announced: frozenset[AccountKey] | None = None
 
@@ -170,11 +170,6 @@ class PostgresLeases:
             "names": [key.account for key, _ in ordered],
             "epochs": [epoch for _, epoch in ordered],
         }
-
-
-def holder_text(holder: Holder) -> str:
-    """The holder as it stands in rows."""
-    return f"{holder.name}#{holder.token}"
 
 
 def _holder(text: str) -> Holder:

@@ -69,13 +69,20 @@ class PostgresLedger:
 
     @classmethod
     def open(
-        cls, server: Server, *, clock: Callable[[], float], hold_seconds: float
+        cls,
+        server: Server,
+        *,
+        clock: Callable[[], float],
+        hold_seconds: float,
+        patience_seconds: float = STATEMENT_SECONDS,
     ) -> PostgresLedger:
         """Open the ledger, its tables made when missing and brought to the newest version.
 
+        No write to an account takes longer than `patience_seconds`.
+
         Raises LedgerError, saying what to do, when that cannot be done.
         """
-        database = Database(server)
+        database = Database(server, patience_seconds=patience_seconds)
         try:
             migrate(database)
             ledger = cls(database, clock, hold_seconds)
