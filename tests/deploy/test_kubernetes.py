@@ -108,7 +108,7 @@ def test_user_paths_and_port_are_those_of_the_image(pod):
     assert f"\nUSER {user['runAsUser']}:{user['runAsGroup']}\n" in dockerfile
     assert user["fsGroup"] == user["runAsGroup"]
     assert f"CONFIG_FILE={mounts['config']}/config.yaml " in dockerfile
-    assert f"\nVOLUME {mounts['ledger']}\n" in dockerfile
+    assert f"LEDGER_PATH={mounts['ledger']}/usage.db " in dockerfile
     assert port["containerPort"] == flags.DEFAULT_PORT
 
 
