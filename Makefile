@@ -4,11 +4,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check install
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 PYTEST := $(BIN)/pytest
+HELM ?= helm
 EXTRAS := parquet postgres remote-write
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format generate bench soak build dist packages sbom lock clean
+.PHONY: help demo test quick check format generate bench soak build dist packages sbom chart released notes facts lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +58,20 @@ packages: dist ## build the Debian and the RPM package for this machine's proces
 sbom: .venv/.development ## write the bill of materials of what is shipped into dist/
 	@mkdir -p dist
 	$(BIN)/python -m tools.sbom dist
+
+chart: .venv/.development ## pack the Helm chart into dist/; needs helm
+	@mkdir -p dist
+	version=$$($(BIN)/python -c 'import exporter; print(exporter.__version__)') && \
+	  $(HELM) package deploy/helm/media-usage-exporter --version $$version --app-version $$version --destination dist
+
+released: .venv/.development ## is TAG=v1.2.3 the version of the code and of the changelog?
+	$(BIN)/python -m tools.release check $(TAG)
+
+notes: .venv/.development ## print the changelog of this version
+	@$(BIN)/python -m tools.release notes
+
+facts: .venv/.development ## print what the image's labels say of this commit
+	@$(BIN)/python -m tools.release facts
 
 lock: .venv/.development ## pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes newer versions
 	$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.txt

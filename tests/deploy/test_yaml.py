@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = [ROOT / "deploy" / name for name in ("compose", "kubernetes", "systemd")]
+FOLDERS = [ROOT / "deploy" / name for name in ("compose", "kubernetes", "packages", "systemd")]
+FOLDERS.append(ROOT / ".github")
 RULES = """
 extends: default
 ignore: [prometheusrule.yaml]  # generated: an alert's text is one line there
@@ -16,6 +17,7 @@ rules:
   document-start: disable
   indentation: {spaces: 2, indent-sequences: true}
   line-length: {max: 110}
+  truthy: {check-keys: false}  # a workflow's `on`
 """
 
 
