@@ -1,4 +1,4 @@
-"""docs/operations.md, and docs/install.md, against what they speak of."""
+"""docs/operations.md, docs/install.md and SECURITY.md against what they speak of."""
 
 import re
 import sqlite3
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.sockets
 ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/operations.md"
 TEXT = PAGE.read_text("utf-8")
-PAGES = [PAGE, PAGE.with_name("install.md")]
+SECURITY = ROOT / "SECURITY.md"
+PAGES = [PAGE, PAGE.with_name("install.md"), SECURITY]
 NOW = 1_704_067_200
 
 
@@ -62,7 +63,32 @@ def test_every_alert_has_a_line_and_no_line_is_without_its_alert():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_link_leads_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
-        assert (PAGE.parent / target).exists(), target
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_link_into_a_page_names_one_of_its_headings(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text("utf-8")):
+        text = (page.parent / target if target else page).read_text("utf-8")
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+        assert anchor in anchors, f"{target}#{anchor}"
+
+
+def test_the_readme_leads_to_what_it_exposes_and_each_of_its_paths_is_weighed_there():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert "](SECURITY.md)" in readme
+    table = readme[readme.index("## HTTP") : readme.index("## Alerts")]
+    paths = set(re.findall(r"`(?:POST )?(/[\w/-]*)`", table))
+    exposed = SECURITY.read_text("utf-8").partition("## What it exposes")[2]
+    assert {"/metrics", "/-/reload"} < paths
+    assert paths == set(re.findall(r"`(?:POST )?(/[\w/-]*)`", exposed))
+
+
+def test_what_listens_where_unless_told_otherwise_is_said():
+    assert flags.parse(["serve"], {}).web_listen_address == (f":{flags.DEFAULT_PORT}",)
+    said = f"`serve` listens on port {flags.DEFAULT_PORT}, on all addresses"
+    assert said in SECURITY.read_text("utf-8")
 
 
 @pytest.fixture
