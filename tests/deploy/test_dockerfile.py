@@ -25,6 +25,7 @@ pytestmark = pytest.mark.sockets
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = ROOT / "deploy/docker/Dockerfile"
 TEXT = DOCKERFILE.read_text("utf-8")
+EXTRAS = tuple(re.findall(r'^ARG EXTRAS="([^"]*)"$', TEXT, re.MULTILINE)[0].split())
 FINAL = TEXT[TEXT.rindex("\nFROM ") :]
 BACKEND = re.compile(r"/\^\((?P<names>[a-z|-]+)\)==/")
 
@@ -111,10 +112,9 @@ def test_both_stages_begin_with_one_digest_and_name_no_platform():
 
 
 def test_the_image_holds_every_extra_but_the_one_with_a_library_of_170_megabytes():
-    (extras,) = re.findall(r'^ARG EXTRAS="([^"]*)"$', TEXT, re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert set(extras.split()) == project["optional-dependencies"].keys() - {"parquet"}
-    for extra in extras.split():
+    assert set(EXTRAS) == project["optional-dependencies"].keys() - {"parquet"}
+    for extra in EXTRAS:
         assert (ROOT / f"requirements/{extra}.txt").is_file()
 
 
@@ -209,7 +209,7 @@ def image(buildah, tmp_path_factory):
     blocks = re.findall(r"^(\S+)==(.*(?:\n    .*)*)", lock, re.MULTILINE)
     pins = [f"{name}=={rest}" for name, rest in blocks if name in backend()]
     (folder / "backend.txt").write_text("\n".join(pins) + "\n")
-    shipped = [ROOT / f"requirements/{lock}.txt" for lock in ("runtime", "remote-write")]
+    shipped = [ROOT / f"requirements/{lock}.txt" for lock in ("runtime", *EXTRAS)]
     for requirements in (*shipped, folder / "backend.txt"):
         fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes"]
         only = ["--only-binary", ":all:", "--dest", wheels, "--requirement", requirements]

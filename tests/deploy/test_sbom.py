@@ -57,7 +57,12 @@ def test_the_bill_is_of_the_exporter_and_says_what_it_needs_itself(bill, compone
     root = bill["metadata"]["component"]
     assert (root["name"], root["version"]) == (PROJECT["name"], exporter.__version__)
     (needs,) = [one for one in bill["dependencies"] if one["ref"] == root["bom-ref"]]
-    extras = PROJECT["optional-dependencies"]["remote-write"]
+    extras = [
+        needed
+        for extra in packages.LOCKS
+        if extra != "runtime"
+        for needed in PROJECT["optional-dependencies"][extra]
+    ]
     direct = [
         canonicalize_name(Requirement(text).name) for text in (*PROJECT["dependencies"], *extras)
     ]
