@@ -141,6 +141,7 @@ _NOT: Final[tuple[tuple[str, str], ...]] = (
     ("media_previous_month_cost", "Not an invoice: no taxes or credits, and the prices are yours."),
     ("media_month_forecast_cost", "Not a promise: usage may change its pace."),
     ("media_month_to_date_charged_units", "Not only the units that cost something: all of them."),
+    ("media_charge_info", "Not what the charge is limited to by `where`."),
     ("media_included_units", "Not what is left: what the contract includes a month."),
     ("media_included_used_ratio", "Not limited to 1: it goes on growing once all is used."),
     ("media_month_forecast_included_used_ratio", "Not a promise: usage may change its pace."),

@@ -22,6 +22,7 @@ from exporter.model import DAY, Level, Step, Window
 from exporter.model.contracts import COMMITMENT, Contract, Metered
 from exporter.model.measures import (
     BUDGET,
+    CHARGE_INFO,
     COMMITTED,
     CONTRACT_END,
     INCLUDED_UNITS,
@@ -85,6 +86,7 @@ class Billing:
             levels.append(Level(MONTH_TO_DATE_CHARGED_UNITS, labels, float(units)))
             if line.last < now // DAY * DAY:  # nothing more is counted for it
                 continue
+            levels.append(Level(CHARGE_INFO, (name, metered.measure.name), 1))
             if metered.tiers:
                 price = float(next_price(metered, used))
                 levels.append(Level(PRICE, (*labels, line.currency), price))

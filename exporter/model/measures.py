@@ -504,6 +504,12 @@ MONTH_FORECAST_INCLUDED_USED_RATIO = Measure(
     ("charge", "unit"),
     "The same ratio at the end of the month, at the pace of the last 7 days.",
 )
+CHARGE_INFO = Measure(
+    "media_charge_info",
+    "gauge",
+    ("charge", "measure"),
+    "Always 1; tells which counter a charge of the terms in force counts.",
+)
 PRICE = Measure(
     "media_price",
     "gauge",

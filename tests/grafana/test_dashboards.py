@@ -45,6 +45,7 @@ UNSEEN = {
     "media_account_viewing_seconds_total": "the sum over kinds is shown",
     "media_account_egress_bytes_total": "the sum over kinds is shown",
     "media_account_egress_seconds_total": "the sum over kinds is shown",
+    "media_charge_info": "for rules that compare a charge with a counter",
     "media_month_to_date_complete": "the time since when it is complete is shown",
     "media_previous_month_bytes": "to be compared with an invoice",
     "media_previous_month_viewing_seconds": "to be compared with an invoice",

@@ -7,8 +7,8 @@ import promql_parser
 import pytest
 
 from exporter.exposition.own_metrics import LEDGER_REASON
-from exporter.model.contracts import UNITS
 from exporter.model.errors import REASONS
+from exporter.model.measures import BY_NAME
 from tests.rules.rulefiles import (
     COMPARISONS,
     Rule,
@@ -54,15 +54,15 @@ def test_matchers_ask_for_values_that_occur(rule: Rule):
         "reason": {*REASONS, LEDGER_REASON},
         "status": {"pending", "running"},
         "job": {"media-usage-exporter"},
-        "unit": {unit for units in UNITS.values() for unit in units},
+        "measure": set(BY_NAME),
     }
     for selector in selectors(rule.tree):
         for matcher in selector.matchers.matchers:
             assert set(matcher.value.split("|")) <= closed[matcher.name]
 
 
-def test_a_quota_of_any_unit_takes_the_place_of_those_alike():
-    """No unit is forgotten, and units of bytes do not silence a quota of jobs."""
+def test_a_quota_takes_the_place_of_those_that_count_the_same():
+    """The counter that the quota is a share of, or the vendor's own total of it."""
     found = {
         rule.labels["measure"]: set(matcher.value.split("|"))
         for rule in rules()
@@ -74,9 +74,7 @@ def test_a_quota_of_any_unit_takes_the_place_of_those_alike():
         rule.labels["measure"] for rule in rules() if rule.name == "account:media_quota_used:ratio"
     }
     assert found == {
-        measure: set(
-            next(units for word, units in UNITS.items() if word in measure.split("_") or not word)
-        )
+        measure: {f"media_{measure}_total", f"media_account_{measure}_total"} & BY_NAME.keys()
         for measure in used
     }
 
