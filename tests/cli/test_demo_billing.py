@@ -73,6 +73,7 @@ SHOWN = {
 
 
 @pytest.mark.sockets
+@pytest.mark.timeout(240)
 def test_the_demo_shows_cost_and_quota_of_a_whole_month_for_every_account():
     """Also on the last day of a long month, whose beginning is as far away as it can be."""
     address = f"127.0.0.1:{free_port()}"

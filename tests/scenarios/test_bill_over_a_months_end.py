@@ -30,7 +30,7 @@ from exporter.emulators.world import World
 from tests.support import components
 from tests.support.processes import Exporter, eventually, vendors
 
-pytestmark = pytest.mark.sockets
+pytestmark = [pytest.mark.sockets, pytest.mark.timeout(240)]
 
 HOUR = 3600
 DAY = 24 * HOUR
