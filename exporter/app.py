@@ -57,13 +57,17 @@ class Exporter:
         replica: str | None,
         clock: Callable[[], float],
         created_timestamps: bool,
+        process_metrics: bool,
         transport: httpx.AsyncBaseTransport | None,
         read_config: Callable[[], Config] | None,
     ) -> None:
         self._config = config
         self.read_config = read_config
         telemetry = Telemetry(
-            clock=clock, ledger_size=ledger.size_bytes, created_timestamps=created_timestamps
+            clock=clock,
+            ledger_size=ledger.size_bytes,
+            created_timestamps=created_timestamps,
+            process_metrics=process_metrics,
         )
         place = _place(config.ledger)
         leased = replica is not None and isinstance(place, Database)
@@ -110,6 +114,7 @@ class Exporter:
         *,
         clock: Callable[[], float] = time.time,
         created_timestamps: bool = False,
+        process_metrics: bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
         read_config: Callable[[], Config] | None = None,
         replica: str | None = None,
@@ -140,6 +145,7 @@ class Exporter:
             replica=replica,
             clock=clock,
             created_timestamps=created_timestamps,
+            process_metrics=process_metrics,
             transport=transport,
             read_config=read_config,
         )

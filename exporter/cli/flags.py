@@ -154,6 +154,8 @@ def _web(address: str) -> tuple[_Flag, ...]:
         _Flag("--web.max-requests", "scrapes answered at a time; more get 503", 40, type=most),
         _Flag("--web.enable-lifecycle", "allow POST /-/reload", False),
         _Flag("--web.created-timestamps", "_created samples in OpenMetrics", False),
+        _Flag("--web.disable-exporter-metrics", "leave out process_* and python_*", False),
+        _Flag("--web.systemd-socket", "listen on systemd's sockets, not on addresses", False),
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 from exporter import providers
+from exporter.cli.systemd import activated_sockets
 from exporter.config import AppCredential, BearerCredential, Config, LedgerSettings, load
 from exporter.credentials import CredentialSource, FileCredential
 from exporter.ledger.place import Place, place_of
@@ -75,7 +77,12 @@ def ledger_place(chosen: SimpleNamespace) -> Place:
 
 
 def listeners(chosen: SimpleNamespace) -> list[socket.socket]:
-    """A socket for each address; ServeError, and none, when one of them cannot be had."""
+    """A socket for each address; ServeError, and none, when one of them cannot be had.
+
+    With `--web.systemd-socket`, the sockets that systemd listens on already.
+    """
+    if chosen.web_systemd_socket:
+        return activated_sockets(os.environ, os.getpid())
     opened: list[socket.socket] = []
     try:
         opened.extend(map(listen, chosen.web_listen_address))
@@ -100,5 +107,6 @@ def web_options(chosen: SimpleNamespace) -> WebOptions:
         max_requests=chosen.web_max_requests,
         lifecycle=chosen.web_enable_lifecycle,
         created_timestamps=chosen.web_created_timestamps,
+        process_metrics=not chosen.web_disable_exporter_metrics,
         security=WebSecurity.open(Path(file)) if file else None,
     )

@@ -65,6 +65,7 @@ async def run(
     exporter = await Exporter.open(
         config,
         created_timestamps=web.created_timestamps,
+        process_metrics=web.process_metrics,
         read_config=read_config,
         replica=replica,
     )

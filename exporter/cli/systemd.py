@@ -1,16 +1,23 @@
-"""Reports the state of the process to a service manager by systemd's notification protocol.
+"""What passes between the process and systemd: its state, and sockets that systemd listens on.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Mapping
 
+from exporter.model.errors import ServeError
+
 log = logging.getLogger(__name__)
+
+FIRST_SOCKET = 3
+"""The descriptor of the first socket that is handed down; the others follow it."""
 
 SEND_TIMEOUT_SECONDS = 1.0
 """How long one notification may block when the service manager does not read."""
@@ -70,3 +77,38 @@ def watchdog_interval(environment: Mapping[str, str], process: int) -> float | N
     if not allowed.isascii() or not allowed.isdigit() or watched not in ("", str(process)):
         return None
     return int(allowed) / 2_000_000 or None
+
+
+def activated_sockets(environment: Mapping[str, str], process: int) -> list[socket.socket]:
+    """The listening TCP sockets that a `.socket` unit hands to the pid `process`, at least one.
+
+    ServeError if there is none, or if something else was handed over.
+    """
+    handed = environment.get("LISTEN_FDS", "")
+    number = int(handed) if handed.isascii() and handed.isdigit() and len(handed) < 5 else 0
+    if not number or environment.get("LISTEN_PID") != str(process):
+        raise ServeError(
+            "--web.systemd-socket: systemd handed over no socket (LISTEN_FDS, LISTEN_PID);"
+            " expected to be started by a .socket unit"
+        )
+    return [_listening(descriptor) for descriptor in range(FIRST_SOCKET, FIRST_SOCKET + number)]
+
+
+def _listening(descriptor: int) -> socket.socket:
+    """The socket behind `descriptor`, which nothing that is started from here inherits."""
+    try:
+        os.set_inheritable(descriptor, False)
+        listener = socket.socket(fileno=descriptor)
+    except OSError as error:
+        raise ServeError(
+            f"--web.systemd-socket: descriptor {descriptor}: {error.strerror};"
+            " expected a listening socket"
+        ) from error
+    tcp = listener.family in (socket.AF_INET, socket.AF_INET6)
+    if not tcp or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ServeError(
+            f"--web.systemd-socket: descriptor {descriptor} does not listen on a TCP port;"
+            " expected ListenStream= with a port in the .socket unit"
+        )
+    listener.setblocking(False)
+    return listener

@@ -210,7 +210,10 @@ class LeaseTelemetry:
 
 
 class Telemetry:
-    """The exporter's own part of the page: the process's metrics and all accounts'."""
+    """The exporter's own part of the page: the process's metrics and all accounts'.
+
+    Without `process_metrics`, `process_*` and `python_*` are left out.
+    """
 
     def __init__(
         self,
@@ -218,11 +221,13 @@ class Telemetry:
         clock: Callable[[], float],
         ledger_size: Callable[[], int],
         created_timestamps: bool = False,
+        process_metrics: bool = True,
     ) -> None:
         self._clock = clock
         self.process = Registry(PROCESS_METRICS, created_timestamps=created_timestamps)
-        ProcessCollector(registry=self.process.registry)
-        GCCollector(registry=self.process.registry)
+        if process_metrics:
+            ProcessCollector(registry=self.process.registry)
+            GCCollector(registry=self.process.registry)
         self._ledger_size = ledger_size
         self._accounts: tuple[AccountTelemetry, ...] = ()
         self._remote_write: RemoteWriteTelemetry | None = None

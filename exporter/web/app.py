@@ -71,9 +71,13 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """The form of the exposition that a scraper accepts: format and compression."""
+    """The form of the exposition that a scraper accepts: format, escaping and compression.
+
+    `escaping` is what the scraper asked for, or empty; the content is the same with each.
+    """
 
     format: Format
+    escaping: str
     gzip: bool
 
 
@@ -248,13 +252,17 @@ def _representation(headers: Iterable[tuple[bytes, bytes]]) -> Representation:
             accept = f"{accept},{text}" if accept else text
         elif name == b"accept-encoding":
             encoding = value.decode("latin-1")
-    return Representation(choose_format(accept) if accept else Format.TEXT, accepts_gzip(encoding))
+    chosen, escaping = choose_format(accept) if accept else (Format.TEXT, "")
+    return Representation(chosen, escaping, accepts_gzip(encoding))
 
 
 def _page_headers(page: Page, accepted: Representation) -> list[tuple[bytes, bytes]]:
     length = page.gzip_length if accepted.gzip else page.plain_length
+    content_type = accepted.format.value
+    if accepted.escaping:
+        content_type += f"; escaping={accepted.escaping}"
     headers = [
-        (b"content-type", accepted.format.value.encode()),
+        (b"content-type", content_type.encode()),
         (b"content-length", b"%d" % length),
         (b"vary", b"Accept, Accept-Encoding"),
     ]

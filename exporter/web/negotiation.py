@@ -10,6 +10,9 @@ _OFFERS = (
     (Format.TEXT, "text", "plain", "0.0.4"),
     (Format.OPENMETRICS, "application", "openmetrics-text", "1.0.0"),
 )
+ESCAPINGS = frozenset(("allow-utf-8", "underscores", "dots", "values"))
+"""How a scraper may want names escaped. Every name here is the same in all of them."""
+
 MAX_HEADER_LENGTH = 4096
 """Characters of a header that are read; scrapers send far fewer."""
 
@@ -20,6 +23,7 @@ class _Range:
     subtype: str
     version: str | None
     quality: float
+    escaping: str
 
     def specificity(self, type: str, subtype: str, version: str) -> int:
         """How specific the range is for that format; 0 where it does not match."""
@@ -34,20 +38,28 @@ class _Range:
         return 3 if self.version is None else 4
 
 
-def choose_format(accept: str) -> Format:
-    """The format with the highest quality; text 0.0.4 when none is acceptable.
+def choose_format(accept: str) -> tuple[Format, str]:
+    """The format with the highest quality, and its escaping; text 0.0.4 when none is acceptable.
 
-    Of two with equal quality, the one with the more specific range, then text.
+    Of two with equal quality, the one with the more specific range, then text. The escaping is one
+    of `ESCAPINGS`, or empty where none was asked for; text 0.0.4 knows none.
     """
     ranges = [_range(part) for part in accept[:MAX_HEADER_LENGTH].split(",")]
-    best = (0.0, 0, Format.TEXT)
+    best = (0.0, 0, Format.TEXT, "")
     for offered, kind, subtype, version in _OFFERS:
-        matches = [(one.specificity(kind, subtype, version), one.quality) for one in ranges if one]
+        matches = [
+            (one.specificity(kind, subtype, version), one.quality, one.escaping)
+            for one in ranges
+            if one
+        ]
         # The most specific range that matches decides, not the one with the highest quality.
-        specificity, quality = max(matches, default=(0, 0.0))
+        specificity, quality, escaping = max(
+            matches, key=lambda match: match[:2], default=(0, 0.0, "")
+        )
         if quality > 0 and (quality, specificity) > best[:2]:
-            best = (quality, specificity, offered)
-    return best[2]
+            best = (quality, specificity, offered, escaping)
+    _, _, chosen, escaping = best
+    return chosen, escaping if chosen is Format.OPENMETRICS else ""
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
@@ -65,11 +77,15 @@ def _range(part: str) -> _Range | None:
     if not slash:
         return None
     version = None
+    escaping = ""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name.strip().lower() == "version":
-            version = value.strip().strip('"')
-    return _Range(kind, subtype, version, _quality(parameters))
+        name, value = name.strip().lower(), value.strip().strip('"')
+        if name == "version":
+            version = value
+        elif name == "escaping" and value in ESCAPINGS:
+            escaping = value
+    return _Range(kind, subtype, version, _quality(parameters), escaping)
 
 
 def _quality(parameters: list[str]) -> float:

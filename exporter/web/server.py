@@ -28,6 +28,7 @@ class WebOptions:
     max_requests: int = 40
     lifecycle: bool = False
     created_timestamps: bool = False
+    process_metrics: bool = True
     security: WebSecurity | None = None
 
 

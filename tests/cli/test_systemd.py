@@ -1,15 +1,22 @@
-"""What systemd hears, on a real datagram socket."""
+"""What systemd hears, on a real datagram socket, and the sockets that it hands down."""
 
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
+from io import FileIO
 from typing import Any
 
+import httpx
 import pytest
 
 from exporter.cli import serve
-from exporter.cli.systemd import ServiceManager, watchdog_interval
+from exporter.cli.systemd import ServiceManager, activated_sockets, watchdog_interval
+from exporter.model.errors import ServeError
+from exporter.web.listen import shown_address
 
 PROCESS = 4711
 
@@ -81,6 +88,130 @@ def test_the_watchdog_is_fed_twice_as_often_as_it_asks_and_only_by_whom_it_watch
     environment, seconds
 ):
     assert watchdog_interval(environment, PROCESS) == seconds
+
+
+@contextmanager
+def activated(config, *listeners, words=()):
+    """The program, started as systemd starts it: the sockets are its descriptors from 3 on."""
+    launcher = (
+        "import fcntl, os, sys\n"
+        "handed, command = sys.argv[1].split(','), sys.argv[2:]\n"
+        # Copied high first, or one could be overwritten by another.
+        "copies = [fcntl.fcntl(int(one), fcntl.F_DUPFD, 50) for one in handed if one]\n"
+        "for place, copy in enumerate(copies, start=3): os.dup2(copy, place)\n"
+        "os.environ.update(LISTEN_FDS=str(len(copies)), LISTEN_PID=str(os.getpid()))\n"
+        "os.execv(command[0], command)\n"
+    )
+    descriptors = [listener.fileno() for listener in listeners]
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-c", launcher, ",".join(map(str, descriptors))),
+            *(sys.executable, "-m", "exporter", "--web.systemd-socket"),
+            *("--config.file", str(config), *words),
+        ],
+        pass_fds=descriptors,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration whose vendor is not there."""
+    (tmp_path / "credential").write_text("x")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "accounts:\n  - {name: a, provider: wowza, url: 'http://127.0.0.1:9',"
+        " credentials_file: credential}\n"
+    )
+    return path
+
+
+@pytest.mark.sockets
+def test_scrapes_that_came_before_the_start_are_answered_on_the_sockets_handed_down(config):
+    """On each of them, and on no address of its own."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+        socket.socket() as taken,
+    ):
+        taken.bind(("127.0.0.1", 0))
+        elsewhere = f"127.0.0.1:{taken.getsockname()[1]}"
+        early = [socket.create_connection(each.getsockname()) for each in (one, two)]
+        for connection in early:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        with activated(config, one, two, words=["--web.listen-address", elsewhere]) as process:
+            for connection in early:
+                connection.settimeout(60)
+                with connection, connection.makefile("rb") as answer:
+                    page = answer.read()
+                assert page.startswith(b"HTTP/1.1 200 OK\r\n")
+                assert b"\nprocess_cpu_seconds_total " in page
+            process.terminate()
+            log = process.stdout.read()
+        addresses = " ".join(shown_address(each) for each in (one, two))
+        assert f'address="{addresses}"' in log
+        assert process.returncode == 0
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text"])
+def test_the_process_can_keep_its_own_metrics_to_itself(config, accept):
+    """What the exporter says of its polls stays, in either format."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        words = ["--web.disable-exporter-metrics"]
+        with activated(config, listener, words=words):
+            url = f"http://{shown_address(listener)}/metrics"
+            page = httpx.get(url, headers={"accept": accept}, trust_env=False, timeout=60)
+    assert page.headers["content-type"].startswith(accept)
+    assert "media_exporter_build_info{" in page.text
+    assert "process_" not in page.text
+    assert "python_" not in page.text
+
+
+def local():
+    """A socket that listens, but at no address that a scraper has."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("")  # the kernel chooses a name
+    listener.listen()
+    return listener
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (None, "systemd handed over no socket (LISTEN_FDS, LISTEN_PID); expected to be started"),
+        (lambda: socket.socket(), "descriptor 3 does not listen on a TCP port; expected Listen"),
+        (
+            local,
+            "descriptor 3 does not listen on a TCP port; expected",
+        ),
+        (lambda: FileIO(os.devnull), "descriptor 3: Socket operation on non-socket;"),
+    ],
+)
+def test_anything_but_a_listening_socket_is_refused_in_one_line(config, make, said):
+    handed = [] if make is None else [make()]
+    with activated(config, *handed) as process:
+        (line,) = process.stdout.read().splitlines()
+    for each in handed:
+        each.close()
+    assert process.returncode == 1
+    assert line.startswith(f"media-usage-exporter: --web.systemd-socket: {said}")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "1"}, {"LISTEN_FDS": "x"}],
+)
+def test_sockets_for_another_process_are_not_taken(environment):
+    with pytest.raises(ServeError, match="systemd handed over no socket"):
+        activated_sockets({"LISTEN_PID": str(PROCESS), **environment}, PROCESS + 1)
 
 
 async def test_the_watchdog_is_fed_only_while_the_poll_loops_move():

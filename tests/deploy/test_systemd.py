@@ -14,6 +14,7 @@ pytestmark = pytest.mark.sockets
 ROOT = Path(__file__).parent.parent.parent
 SYSTEMD = ROOT / "deploy/systemd"
 UNIT = SYSTEMD / "media-usage-exporter.service"
+SOCKET = SYSTEMD / "media-usage-exporter.socket"
 PROGRAM = "/opt/media-usage-exporter/bin/media-usage-exporter"
 
 
@@ -71,3 +72,17 @@ def test_the_example_finds_each_of_its_credentials():
 
 def test_the_metrics_of_the_process_are_not_hidden_from_it():
     assert settings("ProcSubset") == []
+
+
+def test_the_socket_listens_where_the_exporter_would_and_says_how_to_have_it_used():
+    text = SOCKET.read_text("utf-8")
+    assert f"\nListenStream={flags.DEFAULT_PORT}\n" in text
+    assert f"{flags.variable('--web.systemd-socket')}=true" in text
+    assert SOCKET.stem == UNIT.stem, "or systemd starts another service"
+
+
+def test_systemd_finds_no_fault_in_the_socket(analyze, tmp_path):
+    (tmp_path / SOCKET.name).write_text(SOCKET.read_text("utf-8"))
+    (tmp_path / UNIT.name).write_text("[Service]\nExecStart=/bin/true\n")
+    verified = analyze("verify", "--man=no", "--recursive-errors=no", str(tmp_path / SOCKET.name))
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")

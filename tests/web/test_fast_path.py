@@ -19,6 +19,8 @@ pytestmark = pytest.mark.sockets
 
 ORDINARY = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: text/plain\r\n\r\n"
 UNUSUAL = b"GET /metrics HTTP/1.1\r\nHost: x\r\nTE: x\r\nAccept: text/plain\r\n\r\n"
+OPENMETRICS = b"application/openmetrics-text;version=1.0.0"
+OPENMETRICS_ESCAPED = OPENMETRICS + b";escaping=allow-utf-8"
 GZIP = ORDINARY.replace(b"Accept:", b"Accept-Encoding: gzip\r\nAccept:")
 
 
@@ -81,10 +83,13 @@ def lasting(body: bytes) -> list[bytes]:
     ]
 
 
-async def test_both_ways_give_equal_answers(address: tuple[str, int]) -> None:
+@pytest.mark.parametrize("accept", [b"text/plain", OPENMETRICS, OPENMETRICS_ESCAPED])
+async def test_both_ways_give_equal_answers(address: tuple[str, int], accept: bytes) -> None:
     """An ordinary scrape is answered as an unusual one is: the same headers, the same samples."""
-    (fast,) = await ask(address, ORDINARY)
-    (usual,) = await ask(address, UNUSUAL)
+    (fast,) = await ask(address, ORDINARY.replace(b"text/plain", accept))
+    (usual,) = await ask(address, UNUSUAL.replace(b"text/plain", accept))
+    escaped = b"version=1.0.0; charset=utf-8; escaping=allow-utf-8\r\n"
+    assert (escaped in fast[0]) is (accept is OPENMETRICS_ESCAPED)
     strip = b"content-length"
     fast_head = [line for line in fast[0].split(b"\r\n") if strip not in line]
     usual_head = [line for line in usual[0].split(b"\r\n") if strip not in line]

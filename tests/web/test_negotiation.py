@@ -59,7 +59,25 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     ],
 )
 def test_the_format_is_the_one_that_the_client_likes_best(accept, format):
-    assert choose_format(accept) is format
+    assert choose_format(accept)[0] is format
+
+
+@pytest.mark.parametrize(
+    ("accept", "escaping"),
+    [
+        (PROMETHEUS_2_42, ""),
+        (PROMETHEUS_3_5, "allow-utf-8"),
+        (PROMETHEUS_3_5.replace("allow-utf-8", "underscores"), "underscores"),
+        ('application/openmetrics-text; Escaping="dots"', "dots"),
+        ("application/openmetrics-text;escaping=values;q=0.1,*/*;q=0", "values"),
+        ("application/openmetrics-text;version=1.0.0,*/*;escaping=dots", ""),
+        ("application/openmetrics-text;escaping=none", ""),
+        ("text/plain;version=0.0.4;escaping=allow-utf-8", ""),
+        ("application/openmetrics-text;escaping=dots;q=0.1,text/plain;q=0.2", ""),
+    ],
+)
+def test_the_escaping_is_that_of_the_range_that_decided(accept, escaping):
+    assert choose_format(accept)[1] == escaping
 
 
 @pytest.mark.parametrize(
@@ -89,5 +107,5 @@ def test_gzip_is_sent_to_those_who_take_it(accept_encoding, gzip):
 @settings(deadline=None)
 @given(some.text(alphabet='text/plain;,=q0.1*"\\ \t\x00ü', max_size=60))
 def test_nonsense_is_answered_like_anything_else(header):
-    assert choose_format(header) in Format
+    assert choose_format(header)[0] in Format
     assert accepts_gzip(header) in (True, False)
