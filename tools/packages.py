@@ -27,7 +27,7 @@ NAME = "media-usage-exporter"
 HOME = Path("/usr/lib") / NAME
 MAINTAINER = f"The {NAME} project <noreply@{NAME}.invalid>"
 
-LOCKS = ("runtime", "remote-write", "postgres")
+LOCKS = ("runtime", "remote-write", "postgres", "socks")
 """What is inside, besides the exporter: requirements/NAME.txt of each, as in the image."""
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"

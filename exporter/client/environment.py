@@ -15,10 +15,10 @@ from pathlib import Path
 
 import httpx
 
+from exporter.model import extras
 from exporter.model.errors import ExporterError
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
-SOCKS = "pip install 'media-usage-exporter[socks]'"
 _PROXY = "expected the address of a proxy, such as http://proxy.example.com:3128"
 _AUTHORITIES = "expected a file with certificates of authorities in PEM"
 
@@ -69,7 +69,7 @@ def _proxy_fault(address: str) -> str | None:
     if not url.host or "%" in url.host or (url.port or 0) > 65535:
         return f"no host or port to connect to; {_PROXY}"
     if url.scheme.startswith("socks") and find_spec("socksio") is None:
-        return f"a SOCKS proxy needs socksio: {SOCKS}"
+        return f"a SOCKS proxy needs socksio: {extras.install('socks')}"
     return None
 
 

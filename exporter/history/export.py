@@ -15,7 +15,7 @@ from exporter.exposition.text import scaled
 from exporter.history.reader import Choice, feeds
 from exporter.ledger.book import SUM, Labels
 from exporter.ledger.contract import History
-from exporter.model import LIFETIME_WIDTH, Measure
+from exporter.model import LIFETIME_WIDTH, Measure, extras
 from exporter.model.errors import ExporterError
 from exporter.model.measures import BY_NAME
 
@@ -186,7 +186,5 @@ def load_arrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise ExporterError(
-            "writing Parquet needs pyarrow: pip install 'media-usage-exporter[parquet]'"
-        ) from None
+        raise ExporterError(f"writing Parquet needs pyarrow: {extras.install('parquet')}") from None
     return pyarrow, pyarrow.parquet

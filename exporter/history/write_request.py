@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from exporter.model import extras
 from exporter.model.errors import ExporterError
 
 Series = tuple[tuple[tuple[str, str], ...], list[tuple[int, float]]]
@@ -31,8 +32,7 @@ def encoder() -> Callable[[Iterable[Series]], bytes]:
         )
     except ImportError:
         raise ExporterError(
-            "remote_write needs cramjam and protobuf:"
-            " pip install 'media-usage-exporter[remote-write]'"
+            f"remote_write needs cramjam and protobuf: {extras.install('remote-write')}"
         ) from None
     message = message_class()
 

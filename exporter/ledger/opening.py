@@ -12,6 +12,7 @@ from exporter.ledger.leases import Holder, Leases, patience_seconds
 from exporter.ledger.place import Place, Server
 from exporter.ledger.sqlite import SqliteLedger
 from exporter.ledger.sqlite import offline as sqlite_offline
+from exporter.model import extras
 from exporter.model.errors import LedgerError
 
 
@@ -61,8 +62,6 @@ def _postgres(server: Server) -> ModuleType:
     try:
         import_module("psycopg")
     except ImportError:
-        raise LedgerError(
-            f"ledger {server}: needs psycopg: pip install 'media-usage-exporter[postgres]'"
-        ) from None
+        raise LedgerError(f"ledger {server}: needs psycopg: {extras.install('postgres')}") from None
     import_module("exporter.ledger.postgres.offline")
     return import_module("exporter.ledger.postgres")

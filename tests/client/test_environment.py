@@ -75,7 +75,7 @@ def test_a_socks_proxy_needs_a_library_that_is_offered_by_name(monkeypatch, sche
     monkeypatch.setitem(sys.modules, "socksio", None)
     assert told(**variables) == (
         "environment variable ALL_PROXY: a SOCKS proxy needs socksio:"
-        " pip install 'media-usage-exporter[socks]'"
+        f" {sys.executable} -m pip install 'socksio>=1.0'"
     )
     monkeypatch.setitem(sys.modules, "socksio", sys)
     environment.check(variables)

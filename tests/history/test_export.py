@@ -131,7 +131,7 @@ def test_pages_of_the_ledger_join_without_a_seam(notebook, monkeypatch):
 def test_parquet_without_its_library_says_what_to_install(monkeypatch):
     """In one line."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ExporterError, match=r"pip install 'media-usage-exporter\[parquet\]'"):
+    with pytest.raises(ExporterError, match="-m pip install 'pyarrow>=17'"):
         export.load_arrow()
 
 

@@ -342,7 +342,7 @@ def test_an_empty_history_is_skipped_at_once(notebook):
 def test_without_its_libraries_it_says_what_to_install(monkeypatch, module):
     """In one line."""
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ExporterError, match=r"pip install 'media-usage-exporter\[remote-write\]'"):
+    with pytest.raises(ExporterError, match=r"-m pip install 'cramjam>=2.9' 'protobuf>=5.29'"):
         encoder()
 
 

@@ -55,7 +55,7 @@ def book(ledger):
 
 
 def open_at(place, clock):
-    return open_ledger(place, clock=clock, hold_seconds=HOLD_SECONDS)
+    return open_ledger(place, clock=clock, hold_seconds=HOLD_SECONDS, lease_seconds=120)
 
 
 def open_book(ledger):
