@@ -30,13 +30,16 @@ from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tools.packages import LOCKS, NAME, ROOT, commit_time
 
 _PIN = re.compile(
-    r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<hashes>.*(?:\n    --hash.*)*)", re.M
+    r"^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\\n]+))?"
+    r"(?P<hashes>.*(?:\n    --hash.*)*)",
+    re.M,
 )
 
 
@@ -75,6 +78,8 @@ def _pins() -> Iterator[tuple[str, str, list[str]]]:
     found = {}
     for lock in LOCKS:
         for pin in _PIN.finditer((ROOT / f"requirements/{lock}.txt").read_text("utf-8")):
+            if pin["marker"] and not Marker(pin["marker"]).evaluate():
+                continue  # on other platforms only
             hashes = re.findall(r"sha256:([0-9a-f]{64})", pin["hashes"])
             found[canonicalize_name(pin["name"])] = (pin["version"], hashes)
     for name, (version, hashes) in sorted(found.items()):
@@ -116,12 +121,13 @@ def _licence(name: str) -> str:
 
 def _needs(name: str, extras: set[str]) -> set[str]:
     """The distributions that `name` with these extras asks for on this platform."""
-    requirements = map(Requirement, metadata.requires(name) or ())
-    return {
-        canonicalize_name(one.name)
-        for one in requirements
-        if one.marker is None or any(one.marker.evaluate({"extra": x}) for x in {"", *extras})
-    }
+    needed: set[str] = set()
+    for one in map(Requirement, metadata.requires(name) or ()):
+        if one.marker is None or any(one.marker.evaluate({"extra": x}) for x in {"", *extras}):
+            needed.add(canonicalize_name(one.name))
+            if one.extras:
+                needed |= _needs(one.name, one.extras)
+    return needed
 
 
 def main() -> int:

@@ -186,7 +186,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown(clock):
 
 def test_without_psycopg_the_extra_is_named(monkeypatch, place, clock):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    refused(place, clock, r"pip install 'media-usage-exporter\[postgres\]'")
+    refused(place, clock, r"pip install 'psycopg\[binary\]")
 
 
 def test_a_database_without_a_ledger_has_no_history(postgres, empty):
