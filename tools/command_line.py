@@ -27,7 +27,7 @@ def documentation() -> str:
 
 
 def _sections() -> Iterator[str]:
-    for name, command in COMMANDS.commands.items():
+    for name, command in _commands(COMMANDS):
         yield f"## `{name}`\n"
         yield f"{command.help}.\n"
         yield "| flag | default | variable | what it is |"
@@ -36,6 +36,15 @@ def _sections() -> Iterator[str]:
             if isinstance(flag, click.Option) and flag.name != "version":
                 yield _row(flag)
         yield ""
+
+
+def _commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """All commands by what is typed, those within another one, too."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield before + name, command
 
 
 def _row(flag: click.Option) -> str:

@@ -133,12 +133,14 @@ def _command(
         typed = {one for one in values if source(one) is ParameterSource.COMMANDLINE}
         return SimpleNamespace(command=name, typed=frozenset(typed), **values)
 
-    return kind(name, params=list(flags), help=help, short_help=help, callback=chosen)
+    word = name.rpartition(" ")[2]
+    return kind(word, params=list(flags), help=help, short_help=help, callback=chosen)
 
 
 _ADDRESS: dict[str, object] = {"metavar": "ADDRESS"}
 _FILE: dict[str, object] = {"metavar": "FILE"}
 _MANY: dict[str, object] = {"multiple": True}
+_NEEDED: dict[str, object] = {"metavar": "LEDGER", "required": True}
 
 
 def _listen(address: str) -> _Flag:
@@ -248,6 +250,20 @@ COMMANDS = _Commands(
                 required=True,
             ),
             *_HISTORY,
+        ),
+        click.Group(
+            "ledger",
+            help="Copy a ledger",
+            no_args_is_help=False,
+            commands=[
+                _command(
+                    "ledger copy",
+                    "Copy a whole ledger from a file to a database, or the other way",
+                    _Flag("--from", "the ledger, a file or a postgresql:// URL", **_NEEDED),
+                    _Flag("--to", "where to, a new file or an empty database", **_NEEDED),
+                    _Flag("--password-file", "file that holds the database's password", **_FILE),
+                )
+            ],
         ),
         _command(
             "demo",

@@ -23,6 +23,7 @@ MODULES = {
     "once": "once",
     "backfill": "history",
     "export": "history",
+    "ledger": "ledger",
     "demo": "demo",
     "emulate": "emulate",
     "healthcheck": "healthcheck",
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         chosen = flags.parse(sys.argv[1:] if arguments is None else arguments, os.environ)
         # Imported only now, and only this one: a healthcheck runs every few seconds.
-        module = import_module(f"exporter.cli.{MODULES[chosen.command]}")
+        module = import_module(f"exporter.cli.{MODULES[chosen.command.partition(' ')[0]]}")
         command: Callable[[SimpleNamespace], int] = module.command
         return command(chosen)
     except ConfigError as error:

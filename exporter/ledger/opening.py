@@ -25,7 +25,7 @@ def open_ledger(
     one line that says what to do, when it cannot be opened.
     """
     if isinstance(place, Server):
-        opened: Ledger = _postgres(place).PostgresLedger.open(
+        opened: Ledger = postgres(place, "store").PostgresLedger.open(
             place,
             clock=clock,
             hold_seconds=hold_seconds,
@@ -46,22 +46,21 @@ def open_leases(server: Server, me: Holder, *, lease_seconds: float) -> Leases:
 def reading(place: Place) -> AbstractContextManager[History]:
     """The ledger as other processes see it; LedgerError when it cannot be read."""
     if isinstance(place, Server):
-        read: AbstractContextManager[History] = _postgres(place).offline.reading(place)
+        read: AbstractContextManager[History] = postgres(place, "offline").reading(place)
         return read
     return sqlite_offline.reading(place)
 
 
 def examine(server: Server) -> str:
     """What a database is, in a few words; LedgerError when it cannot serve. Nothing is changed."""
-    found: str = _postgres(server).examine(server)
+    found: str = postgres(server, "offline").examine(server)
     return found
 
 
-def _postgres(server: Server) -> ModuleType:
-    """The package `exporter.ledger.postgres`, which needs the extra."""
+def postgres(server: Server, module: str) -> ModuleType:
+    """A module of `exporter.ledger.postgres`, which needs the extra; LedgerError without it."""
     try:
         import_module("psycopg")
     except ImportError:
         raise LedgerError(f"ledger {server}: needs psycopg: {extras.install('postgres')}") from None
-    import_module("exporter.ledger.postgres.offline")
-    return import_module("exporter.ledger.postgres")
+    return import_module(f"exporter.ledger.postgres.{module}")

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.history.backfill import backfill
-from exporter.history.reader import Choice, HistoryError, instant, reading
-from exporter.ledger.sqlite import offline
+from exporter.history.reader import Choice, HistoryError, instant
+from exporter.ledger.sqlite.offline import reading
 from exporter.model import DAY, HOUR, LIFETIME_WIDTH, Event, Window
 from exporter.model.measures import (
     DELIVERED_BYTES,
@@ -210,7 +210,7 @@ def test_the_document_is_openmetrics_with_families_together_and_series_sorted(no
 def test_the_ledger_is_read_while_the_exporter_writes_to_it_and_after_it_was_killed(notebook):
     """A document is made of one state of the ledger; nobody waits for anybody."""
     notebook.poll(delivered(1, 2, 3), at=6)
-    with offline.reading(notebook.path) as connection:
+    with reading(notebook.path) as connection:
         chunks = backfill(connection, Choice(), now=notebook.now)
         first = next(chunks)
         notebook.poll(delivered(1, 2, 3, 100), at=7)

@@ -68,7 +68,11 @@ class Database:
 
     @contextmanager
     def transaction(
-        self, isolation: str = WRITE, *, statement_seconds: float = STATEMENT_SECONDS
+        self,
+        isolation: str = WRITE,
+        *,
+        statement_seconds: float = STATEMENT_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> Iterator[psycopg.Connection]:
         """One transaction, committed unless the block raises; PostgreSQL's errors in words.
 
@@ -76,7 +80,7 @@ class Database:
         was rolled back, LedgerUnknownError when nobody knows.
         """
         try:
-            connection = self._begin(isolation, statement_seconds)
+            connection = self._begin(isolation, statement_seconds, idle_seconds)
             try:
                 yield connection
             except BaseException:
@@ -92,18 +96,22 @@ class Database:
                 f"ledger {self.server}: a total or a name is more than PostgreSQL can hold"
             ) from error
 
-    def _begin(self, isolation: str, statement_seconds: float) -> psycopg.Connection:
+    def _begin(
+        self, isolation: str, statement_seconds: float, idle_seconds: float
+    ) -> psycopg.Connection:
         """Begin a transaction; on a new connection when the present one turns out to be lost."""
         patience = self._patience_seconds
         if statement_seconds == STATEMENT_SECONDS:
             statement_seconds = min(statement_seconds, patience)
+        if idle_seconds == IDLE_SECONDS:
+            idle_seconds = min(idle_seconds, patience)
         # Timeouts hold for the transaction alone: PgBouncer gives the next one another session.
         begin = (
             f"BEGIN ISOLATION LEVEL {isolation};"
             f" SET LOCAL statement_timeout = '{statement_seconds * 1000:.0f}ms';"
             f" SET LOCAL lock_timeout = '{min(LOCK_SECONDS, patience) * 1000:.0f}ms';"
             " SET LOCAL idle_in_transaction_session_timeout ="
-            f" '{min(IDLE_SECONDS, patience) * 1000:.0f}ms'"
+            f" '{idle_seconds * 1000:.0f}ms'"
         )
         known = self.connection
         if known is not None and not known.closed:

@@ -30,16 +30,24 @@ def reading(server: Server) -> Iterator[PostgresHistory]:
     """The ledger, to be read; LedgerError, in one line, when that is impossible."""
     database = Database(server)
     try:
-        version = identify(database).version
-        if version == 0:
-            raise LedgerError(f"ledger {server}: it is empty; no exporter has written to it yet")
-        if version < len(STEPS):
-            raise LedgerError(
-                f"ledger {server}: it is of an older version; start the exporter once to renew it"
-            )
+        check_version(database)
         yield PostgresHistory(database)
     finally:
         database.close()
+
+
+def check_version(database: Database) -> None:
+    """Raise LedgerError for a database that has no ledger, or one of another version."""
+    version = identify(database).version
+    if version == 0:
+        raise LedgerError(
+            f"ledger {database.server}: it is empty; no exporter has written to it yet"
+        )
+    if version < len(STEPS):
+        raise LedgerError(
+            f"ledger {database.server}: it is of an older version; start the exporter once to"
+            " renew it"
+        )
 
 
 def examine(server: Server) -> str:

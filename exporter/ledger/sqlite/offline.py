@@ -30,7 +30,7 @@ def reading(path: Path) -> Iterator[SqliteHistory]:
     if not path.is_file():
         raise LedgerError(f"ledger {path}: there is no such file")
     try:
-        connection = _connect(path)
+        connection = connect_to_read(path)
     except sqlite3.Error as error:
         raise LedgerError(f"ledger {path}: it cannot be read ({error})") from error
     try:
@@ -41,7 +41,8 @@ def reading(path: Path) -> Iterator[SqliteHistory]:
         connection.close()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that only reads; LedgerError for what is no ledger of this version."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     if not Path(f"{path}-wal").exists() and not os.access(path.parent, os.W_OK):
         # Nobody writes to it, and SQLite could not make the files it shares with a writer.
