@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-Kind = Literal["number", "flag", "text", "name"]
+Kind = Literal["number", "text", "name"]
 """`name`: what a vendor calls something, which may hold any character."""
 
 Row = tuple[Any, ...]
@@ -21,7 +21,7 @@ class Table:
 
 
 def _table(name: str, columns: str) -> Table:
-    """A table by `column` or `column:kind`; columns without a kind hold numbers."""
+    """A table by `column` or `column:kind`; columns without a kind hold numbers, or 0 and 1."""
     pairs = (column.partition(":") for column in columns.split())
     return Table(name, {column: kind or "number" for column, _, kind in pairs})  # type: ignore[misc]
 
@@ -33,17 +33,17 @@ TABLES = (
     _table(
         "feed",
         "id account name:text began polled_at revisited_at resume newest finest coarse_until"
-        " folded_until listed:flag gaps_seen settled_until pushed_until",
+        " folded_until listed gaps_seen settled_until pushed_until",
     ),
     _table(
         "series",
-        "id feed measure:text labels:text truth exposed created held held_until folded:flag",
+        "id feed measure:text labels:text truth exposed created held held_until folded",
     ),
-    _table("revision", "feed start width series before reported:flag"),
+    _table("revision", "feed start width series before reported"),
     _table("event", "feed id:name since"),
     _table("unfinished", "feed id:name since"),
     _table("gap", "feed start until"),
-    _table("stream", "account name:name seen_at folded:flag"),
+    _table("stream", "account name:name seen_at folded"),
     _table("feed_stream", "feed name:name began left_at"),
     _table("description", "feed measure:text identity:text labels:text"),
 )

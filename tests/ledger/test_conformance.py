@@ -261,6 +261,19 @@ def test_settled_buckets_are_to_be_pushed_and_late_ones_too(ledger, book):
         assert reader.pushed_until() == NOW - HOUR, "it does not go back"
 
 
+def test_hours_that_a_settled_day_takes_the_place_of_are_told(ledger, book):
+    """They are no more in the ledger, yet they may have been pushed."""
+    day = Step.DAY.floor(NOW) - 3 * DAY
+    record(ledger, book, delivered(5, day + HOUR), at=day + 8 * HOUR)
+    assert ledger.settle(book, SETTLING) == []
+    gap = Window(day + 5 * HOUR, day + 2 * DAY)
+    record(ledger, book, delivered(1, NOW - 2 * HOUR), gap=gap)
+    assert ledger.settle(book, SETTLING) == []
+    record(ledger, book, delivered(9, day, DAY), filled=gap, advances=False)
+    revised = ledger.settle(book, SETTLING)
+    assert revised == [Revised("usage", 1, Window(day + HOUR, day + 2 * HOUR))]
+
+
 def test_a_late_bucket_of_a_stream_beyond_the_limit_says_so(ledger):
     book = ledger.book("millicast", "studio", feeds=("usage",), stream_limit=0)
     record(ledger, book, delivered(1, NOW))

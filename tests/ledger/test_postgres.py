@@ -4,6 +4,7 @@ import sys
 import threading
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -15,6 +16,7 @@ from exporter.ledger.opening import open_ledger, reading
 from exporter.ledger.place import Server
 from exporter.ledger.postgres import PostgresLedger, database, schema
 from exporter.ledger.postgres.schema import STEPS, Step
+from exporter.ledger.postgres.stored import PostgresStored
 from exporter.model import HOUR, Usage, Window, measures
 from exporter.model.errors import (
     LeaseLostError,
@@ -415,6 +417,17 @@ def test_series_of_another_replica_are_older_than_new_ones(place, ledger, book, 
         assert ledger.record(book, Poll(feed="usage", at=NOW, usage=late)).late == 1
         (new,) = book.series[measures.EXITS_BEFORE_START].values()
         assert new.id > max(known)
+
+
+def test_replicas_that_bring_series_at_once_give_no_id_twice(place, ledger, clock):
+    """Neither waits for the other, and each may bring millions."""
+    with (
+        closing(open_at(place, clock)) as second,
+        ledger.database.transaction() as one,
+        second.database.transaction() as other,
+    ):
+        ids = [PostgresStored(connection).next_series() for connection in (one, other, one)]
+        assert [later - before >= 2**24 for before, later in pairwise(ids)] == [True, True]
 
 
 def test_a_lock_that_is_held_for_too_long_fails_one_poll(postgres, ledger, book, monkeypatch):

@@ -16,8 +16,8 @@ from exporter.ledger.book import Book, FeedState
 from exporter.ledger.decision import Changes
 from exporter.ledger.postgres.names import stored
 
-# What settled buckets had been before is noted; all parts of one statement see the table as it was
-# before it.
+# What settled buckets had been before is noted; every amount that is written is a new one. All parts
+# of a statement see the table as it was before it.
 _ADD_BUCKETS: Final = """
 WITH incoming AS (
     SELECT * FROM unnest(
@@ -29,7 +29,7 @@ WITH incoming AS (
     FROM incoming LEFT JOIN bucket AS known ON known.feed = %(feed)s
     AND known.start = incoming.start AND known.width = incoming.width
     AND known.series = incoming.series
-    WHERE known.amount IS DISTINCT FROM incoming.amount AND incoming.start + incoming.width
+    WHERE incoming.start + incoming.width
     <= (SELECT settled_until FROM feed WHERE id = %(feed)s)
     ON CONFLICT (feed, start, width, series) DO UPDATE SET reported = false
 )

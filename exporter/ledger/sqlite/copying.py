@@ -23,15 +23,7 @@ class _File:
     connection: sqlite3.Connection
 
     def rows(self, table: Table) -> Iterable[Row]:
-        flags = [number for number, kind in enumerate(table.columns.values()) if kind == "flag"]
-        for row in self.connection.execute(f"SELECT {_columns(table)} FROM {table.name}"):  # noqa: S608 -- from `tables`
-            if not flags:
-                yield row
-                continue
-            values = list(row)
-            for number in flags:
-                values[number] = None if row[number] is None else bool(row[number])
-            yield tuple(values)
+        return self.connection.execute(f"SELECT {_columns(table)} FROM {table.name}")  # noqa: S608 -- from `tables`
 
 
 @contextmanager
