@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tests.grafana.documents import DASHBOARDS, Json, expressions, panels
 from tools.pictures.data import END, replaced, times
-from tools.pictures.plots import Picture, drawn
+from tools.pictures.plots import Picture, drawn, written
 
 pytestmark = pytest.mark.sockets
 
@@ -70,3 +70,19 @@ def test_times_are_those_of_the_panel():
     assert (week.step, week[-1] - week[0]) == (3600, 7 * DAY)
     days = times(panel("billing", "Cost per day"))
     assert (days.step, days[-1] - days[0], days[0] % DAY) == (DAY, 30 * DAY, 0)
+
+
+def test_a_table_shows_texts_in_place_of_values():
+    feed = {"provider": "wowza", "account": "vod", "feed": "viewers"}
+    series = [{"metric": feed, "value": [END, "1"]}]
+    figure = drawn(
+        Picture("exporter", ("Feeds",)), answering({"media_exporter_poll_success": series})
+    )
+    assert {"viewers", "OK"} <= set(texts(figure))
+
+
+def test_numbers_have_the_decimals_and_the_unit_of_their_panel():
+    assert written(2972.256, "locale", 2) == "2,972.26"
+    assert written(2972.0, "locale", 2) == "2,972"
+    assert written(6.02, "short", 0) == "6"
+    assert written(1777939200000, "dateTimeAsIso") == "2026-05-05"

@@ -19,6 +19,7 @@ PICTURES = (
         ("Status", "Usage by account", "Usage over time"),
         without=("This month", "Delivered per day"),
     ),
+    Picture("billing", ("This month", "Quotas")),
     Picture("jobs", ("Totals", "Volume and failures")),
     Picture(
         "exporter",

@@ -33,6 +33,9 @@ BEGIN = int(datetime(2026, 3, 30, 6, tzinfo=UTC).timestamp())
 HOURS = 27
 END = BEGIN + HOURS * HOUR - 60
 SHOWN_HOURS = 24
+BLOCKS = ("tsdb", "create-blocks-from", "--max-block-duration=744h")
+"""promtool reads all of its input once for each block."""
+
 UNITS = {"m": 60, "h": HOUR, "d": DAY}
 
 OUTAGE = range(BEGIN + 20 * HOUR, BEGIN + 21 * HOUR + HOUR // 2)
@@ -101,7 +104,7 @@ def prometheus(work: Path, pages: Path) -> Iterator[httpx.Client]:
         if path is None:
             raise SystemExit(f"{name} is missing; on Debian: apt-get install prometheus")
     subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", str(pages), "tsdb"],
+        ["promtool", *BLOCKS, "openmetrics", "-q", str(pages), "tsdb"],
         cwd=work,
         check=True,
     )

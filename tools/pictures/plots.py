@@ -131,18 +131,26 @@ def _numbers(card: Axes, panel: Json, result: list[Json]) -> None:
     """The number of each series side by side, with their names under them where there are names."""
     if not result:
         nothing = panel["fieldConfig"]["defaults"]["noValue"]
-        _centred(card, 0.5, 0.4, nothing, size=11 if panel["gridPos"]["w"] > 2 else 8)
+        _centred(card, 0.5, 0.4, nothing, size=min(11, _size(panel, [nothing])))
         return
     named = panel["options"].get("textMode") == "value_and_name"
-    for position, series in enumerate(result):
+    defaults = panel["fieldConfig"]["defaults"]
+    values = [shown(defaults, float(series["value"][1])) for series in result]
+    size = _size(panel, [text for text, _ in values])
+    for position, (series, (text, colour)) in enumerate(zip(result, values, strict=True)):
         x = (position + 0.5) / len(result)
-        text, colour = shown(panel["fieldConfig"]["defaults"], float(series["value"][1]))
         if panel["options"]["colorMode"] != "background":
             colour = INK
-        _centred(card, x, 0.45 if named else 0.4, text, size=17 - 4 * named, colour=colour)
+        _centred(card, x, 0.45 if named else 0.4, text, size=size, colour=colour)
         if named:
             name = legend(panel["targets"][0], series["metric"])
             _centred(card, x, 0.18, name, size=7.5, colour=FAINT)
+
+
+def _size(panel: Json, texts: Sequence[str]) -> float:
+    """The size of letters in points with which texts side by side do not run into each other."""
+    points = panel["gridPos"]["w"] * 36 / len(texts)  # a column of the grid is half an inch
+    return float(min(17.0, points / (0.8 * (max(map(len, texts)) + 1))))
 
 
 def _centred(card: Axes, x: float, y: float, text: str, *, size: float, colour: str = INK) -> None:
@@ -161,7 +169,7 @@ def _centred(card: Axes, x: float, y: float, text: str, *, size: float, colour: 
 
 def shown(defaults: Json, value: float) -> tuple[str, str]:
     """A value's text and colour by the unit, the thresholds and the mappings of a field."""
-    text, colour = written(value, defaults.get("unit", "")), INK
+    text, colour = written(value, defaults.get("unit", ""), defaults.get("decimals")), INK
     for step in (defaults.get("thresholds") or {"steps": []})["steps"]:
         if value >= (step.get("value") or -math.inf):
             colour = GOOD[step["color"]]
@@ -184,7 +192,8 @@ def _bars(card: Axes, panel: Json, result: list[Json], inch: float) -> None:
     """A horizontal bar for each series, the longest first."""
     defaults = panel["fieldConfig"]["defaults"]
     if not result:
-        _centred(card, 0.5, 0.4, defaults["noValue"], size=8.5, colour=FAINT)
+        nothing = defaults["noValue"]
+        _centred(card, 0.5, 0.4, nothing, size=min(8.5, _size(panel, [nothing])), colour=FAINT)
         return
     ordered = sorted(result, key=lambda series: -float(series["value"][1]))
     most = max(float(series["value"][1]) for series in ordered) or 1.0
@@ -239,11 +248,7 @@ def _table(card: Axes, panel: Json, results: list[list[Json]], inch: float) -> N
             if column < len(keys):
                 text = key[column]
             elif heading in values:
-                value = values[heading]
-                text = written(value, str(style.get("unit", "")))
-                for step in (style.get("thresholds") or {"steps": []})["steps"]:
-                    if value >= (step.get("value") or -math.inf):
-                        colour = GOOD[step["color"]]
+                text, colour = shown(style, values[heading])
             else:
                 text, colour = "–", FAINT
             card.text(
@@ -282,7 +287,8 @@ def _lines(axes: Axes, panel: Json, results: list[list[Json]]) -> None:
         for number, (name, line) in enumerate(curves):
             colour, style = _line_style(panel, name, COLOURS[number % len(COLOURS)])
             axes.plot(x, line, label=name, color=colour, ls=style, lw=1.1)
-    axes.set_xlim(x[0], x[-1])
+    half = (x[1] - x[0]) / 2 if custom.get("drawStyle") == "bars" else 0
+    axes.set_xlim(x[0] - half, x[-1] + half)
     if defaults.get("min") == 0:
         axes.set_ylim(bottom=0)
     days = (x[-1] - x[0]) / DAY
@@ -356,8 +362,11 @@ def _legend(axes: Axes, *, columns: int) -> None:
     )
 
 
-def written(value: float, unit: str) -> str:
+def written(value: float, unit: str, decimals: int | None = None) -> str:
     """A number as a person reads it; the units are Grafana's ids."""
+    if unit == "dateTimeAsIso":
+        instant = f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M}"
+        return instant.removesuffix(" 00:00")
     if unit == "decbytes":
         return _scaled(
             value, (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)), " B"
@@ -365,9 +374,12 @@ def written(value: float, unit: str) -> str:
     if unit in ("s", "dtdurations"):
         return _scaled(value, (("d", 86400), ("h", 3600), ("min", 60)), " s")
     if unit == "locale":
-        return f"{value:,.0f}"
+        text = f"{value:,.{3 if decimals is None else decimals}f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
+    if decimals is not None and abs(value) < 1e3:
+        return f"{value:.{decimals}f}"
     return _scaled(value, (("M", 1e6), ("k", 1e3)), "")
 
 
