@@ -7,10 +7,11 @@ from exporter.model import measures as m
 from tools.dashboards.frame import Line, Section, dashboard
 from tools.dashboards.panels import (
     AGE,
-    COUNT,
+    CENTS,
     INSTANT,
     MONEY,
     RATIO,
+    WHOLE,
     Column,
     Panel,
     Words,
@@ -40,6 +41,8 @@ ESTIMATED = " By the prices in the configuration."
 NOT_FIRST_DAY = "scalar(day_of_month(vector(time() - 1)) != bool 1)"
 """0 where the day that ends now is the first of a month, otherwise 1."""
 
+TENTHS = 1
+PRICE_DECIMALS = 6
 FILLING = {0.8: "orange", 1.0: "red"}
 
 
@@ -98,7 +101,7 @@ def _totals() -> Line:
                     _sum(m.MONTH_TO_DATE_COST),
                     MONEY,
                     legend=money,
-                ).decimals(2),
+                ).decimals(CENTS),
             ),
             (
                 8,
@@ -112,7 +115,7 @@ def _totals() -> Line:
                     forecast,
                     MONEY,
                     legend=money,
-                ).decimals(2),
+                ).decimals(CENTS),
             ),
             (
                 4,
@@ -156,12 +159,12 @@ def _accounts() -> Panel:
         ),
         {name: HEADINGS[name] for name in PAYER},
         (
-            Column("Month to date", cost, MONEY),
-            Column("Budget", _most(m.BUDGET, PAYER), MONEY),
+            Column("Month to date", cost, MONEY, CENTS),
+            Column("Budget", _most(m.BUDGET, PAYER), MONEY, CENTS),
             Column("Budget used", _of_budget(cost), RATIO, steps=FILLING),
-            Column("Forecast", forecast, MONEY),
+            Column("Forecast", forecast, MONEY, CENTS),
             Column("Budget forecast", _of_budget(forecast), RATIO, steps=FILLING),
-            Column("Commitment", _most(m.COMMITTED, PAYER), MONEY),
+            Column("Commitment", _most(m.COMMITTED, PAYER), MONEY, CENTS),
         ),
         sort="Budget forecast",
     )
@@ -210,8 +213,13 @@ def _quotas() -> Panel:
         ),
         {name: HEADINGS[name] for name in QUOTA},
         (
-            Column("Included", included, COUNT),
-            Column("Used", f"{_most(m.MONTH_TO_DATE_CHARGED_UNITS, QUOTA)} and {included}", COUNT),
+            Column("Included", included, WHOLE, TENTHS),
+            Column(
+                "Used",
+                f"{_most(m.MONTH_TO_DATE_CHARGED_UNITS, QUOTA)} and {included}",
+                WHOLE,
+                TENTHS,
+            ),
             Column("Used, %", used, RATIO, steps=FILLING),
             Column("Forecast, month end", expected, RATIO, steps=FILLING),
             Column("Used up on", last, INSTANT),
@@ -296,8 +304,8 @@ def _month_on_month() -> Panel:
         ),
         {name: HEADINGS[name] for name in PAYER},
         (
-            Column("Last month", previous, MONEY),
-            Column("This month, forecast", f"{forecast} and {previous}", MONEY),
+            Column("Last month", previous, MONEY, CENTS),
+            Column("Forecast", f"{forecast} and {previous}", MONEY, CENTS),
             Column("Change", f"{forecast} / ({previous} > 0) - 1", RATIO),
         ),
         sort="Change",
@@ -311,7 +319,7 @@ def _prices() -> Panel:
             "0 while included units are left.",
         ),
         {name: HEADINGS[name] for name in PRICED},
-        (Column("Next unit", _most(m.PRICE, PRICED), MONEY),),
+        (Column("Next unit", _most(m.PRICE, PRICED), MONEY, PRICE_DECIMALS),),
         sort="Next unit",
     )
 

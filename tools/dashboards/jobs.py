@@ -34,8 +34,8 @@ CHOSEN = "path"
 KEYS = ("provider", "account", "path")
 BY_PATH = ("path",)
 LEGEND = "{{path}}"
-LISTED = "No feed lists jobs; Dolby's jobs does"
-COUNTED = "No feed counts jobs; Dolby's usage does"
+LISTED = "Needs Dolby's jobs"
+COUNTED = "Needs Dolby's usage"
 NONE_FINISHED = "No job finished"
 
 
@@ -192,9 +192,9 @@ def _paths() -> Panel:
                 ("Jobs", grown(m.JOBS, RANGE, KEYS, CHOSEN), WHOLE),
                 ("Succeeded", grown(m.JOBS_SUCCEEDED, RANGE, KEYS, CHOSEN), WHOLE),
                 ("Failed", grown(m.JOBS_FAILED, RANGE, KEYS, CHOSEN), WHOLE),
-                ("Mean queue time", mean(m.JOB_QUEUE_SECONDS, RANGE, KEYS, CHOSEN), SECONDS),
+                ("Mean queue", mean(m.JOB_QUEUE_SECONDS, RANGE, KEYS, CHOSEN), SECONDS),
                 (
-                    "Mean processing time",
+                    "Mean processing",
                     mean(m.JOB_PROCESSING_SECONDS, RANGE, KEYS, CHOSEN),
                     SECONDS,
                 ),
@@ -209,7 +209,7 @@ def _statuses() -> Panel:
         Words("By status", "In the chosen range.", LISTED),
         grown(m.JOBS_FINISHED, RANGE, ("status",), CHOSEN),
         "{{status}}",
-    )
+    ).decimals(0)
 
 
 def _share(window: str, by: tuple[str, ...] = ()) -> str:

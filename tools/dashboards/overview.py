@@ -150,7 +150,7 @@ def _health() -> Line:
             steps={1: "orange"},
         ),
         lost(),
-        number(Words("Viewers", "Now.", "No feed tells who watches"), now(m.VIEWERS)),
+        number(Words("Viewers", "Now.", "No feed has viewers"), now(m.VIEWERS)),
     )
     return Line(4, [(3, panel) for panel in panels])
 
@@ -210,21 +210,21 @@ def _attention() -> Line:
             (
                 3,
                 number(
-                    Words("Jobs in progress", "Pending or running now.", "No feed lists jobs"),
+                    Words("Jobs in progress", "Pending or running now.", "No feed has jobs"),
                     now(m.JOBS_IN_PROGRESS),
                 ),
             ),
             (
                 3,
                 number(
-                    Words("Jobs finished, 24 h", nothing="No feed lists jobs"),
+                    Words("Jobs finished, 24 h", nothing="No feed has jobs"),
                     grown(m.JOBS_FINISHED, DAY),
                 ).decimals(0),
             ),
             (
                 3,
                 number(
-                    Words("Jobs failed, 24 h", nothing="No feed counts jobs"),
+                    Words("Jobs failed, 24 h", nothing="No feed has jobs"),
                     grown(m.JOBS_FAILED, DAY),
                     steps={1: "orange"},
                 ).decimals(0),
@@ -250,14 +250,14 @@ def _table_now() -> Panel:
             Column("Viewers", now(m.VIEWERS, ACCOUNT)),
             Column("Live streams", now(m.STREAMS_LIVE, ACCOUNT)),
             Column("Jobs in progress", now(m.JOBS_IN_PROGRESS, ACCOUNT)),
-            Column("Delivered, last hour", grown(m.DELIVERED_BYTES, HOUR, ACCOUNT), BYTES),
+            Column("Delivered, 1 h", grown(m.DELIVERED_BYTES, HOUR, ACCOUNT), BYTES),
             Column(
-                "Viewing hours, last hour",
+                "Viewing hours, 1 h",
                 billed(m.VIEWING_SECONDS, grown(m.VIEWING_SECONDS, HOUR, ACCOUNT)),
                 HOURS,
                 TENTHS,
             ),
-            Column("Jobs, last hour", grown(m.JOBS, HOUR, ACCOUNT)),
+            Column("Jobs, 1 h", grown(m.JOBS, HOUR, ACCOUNT)),
         ),
         sort="Feeds failing",
         links=TO_EXPORTER,
@@ -347,14 +347,14 @@ def _weeks() -> tuple[Line, ...]:
         for heading, measure, unit, decimals in (IN_LEDGER[1], IN_LEDGER[2])
         for column in (
             Column(heading, week(measure), unit, decimals),
-            Column(f"{heading}, 7 days before", week_before(measure), unit, decimals),
-            Column(f"{heading}, change", change(measure), RATIO, TENTHS),
+            Column(f"{heading} before", week_before(measure), unit, decimals),
+            Column(f"{heading} change", change(measure), RATIO, TENTHS),
         )
     ]
     table = grid(
         Words(
             "Last 7 days against the 7 days before",
-            "The week before is there when Prometheus has the whole of it.",
+            "Before: the 7 days before, where Prometheus has the whole of them.",
         ),
         KEYS,
         columns,
@@ -438,12 +438,12 @@ def _top_watched() -> Panel:
 
 def _viewers() -> tuple[Line, ...]:
     over_time = lines(
-        Words("Viewers by account", nothing="No feed tells who watches"),
+        Words("Viewers by account", nothing="No feed has viewers"),
         {"{{provider}} {{account}}": now(m.VIEWERS, ACCOUNT)},
         stacked=True,
     )
     streams = ranking(
-        Words("Top 10 streams by viewers now", nothing="No feed tells who watches"),
+        Words("Top 10 streams by viewers now", nothing="No feed has viewers"),
         named(top(10, now(m.STREAM_VIEWERS, STREAM))),
         "{{account}}: {{name}}",
     )
@@ -454,7 +454,7 @@ def _viewers() -> tuple[Line, ...]:
         Words(
             "Viewing hours by country",
             "Top 10 in the chosen range (Millicast, Livepeer).",
-            "No feed tells countries",
+            "No feed has countries",
         ),
         top(10, watched_hours),
         "{{country}}",
@@ -462,7 +462,7 @@ def _viewers() -> tuple[Line, ...]:
     ).decimals(TENTHS)
     countries, devices, renditions = (
         ranking(
-            Words(f"Viewers by {label}", "Top 10 now.", f"No feed tells a {label}"),
+            Words(f"Viewers by {label}", "Top 10 now.", f"No feed has viewers by {label}"),
             top(10, now(measure, (label,))),
             f"{{{{{label}}}}}",
         )
@@ -478,7 +478,7 @@ def _viewers() -> tuple[Line, ...]:
                 "Viewing hours, map",
                 "In the chosen range (Millicast, Livepeer). What has no country, or one that the"
                 " map does not know, is left out.",
-                "No feed tells countries",
+                "No feed has countries",
             ),
             watched_hours,
             HOURS,
@@ -487,7 +487,7 @@ def _viewers() -> tuple[Line, ...]:
             Words(
                 "Viewers now, map",
                 "What has no country, or one that the map does not know, is left out.",
-                "No feed tells countries",
+                "No feed has countries",
             ),
             now(m.COUNTRY_VIEWERS, ("country",)),
         ),
@@ -501,7 +501,7 @@ def _viewers() -> tuple[Line, ...]:
 
 def _quality() -> Line:
     account = "{{provider}} {{account}}"
-    absent = "No feed gives this; Livepeer's viewership and realtime feeds do"
+    absent = "Needs Livepeer's viewership and realtime"
     return Line(
         8,
         (
@@ -553,7 +553,7 @@ def _rest() -> tuple[Line, ...]:
         Words(
             "Egress per hour",
             "Bytes pulled from storage or sent out by transcoders (Wowza).",
-            "No feed gives this; Wowza's vod_streams and transcoders do",
+            "Needs Wowza's vod_streams or transcoders",
         ),
         {"{{account}} {{kind}}": grown(m.EGRESS_BYTES, HOUR, (*ACCOUNT, "kind"))},
         BYTES,
@@ -563,7 +563,7 @@ def _rest() -> tuple[Line, ...]:
         Words(
             "Delivered per hour, by component",
             "Standard streaming, restreaming and geographic cascading (Millicast).",
-            "No feed gives this; Millicast's account does",
+            "Needs Millicast's account",
         ),
         {
             "{{account}} {{component}}": grown(
@@ -592,7 +592,7 @@ def _rest() -> tuple[Line, ...]:
         Words(
             "Storage",
             "By kind of object (Millicast).",
-            "No feed gives this; Millicast's storage does",
+            "Needs Millicast's storage",
         ),
         {"{{account}} {{object}}": now(m.STORED_BYTES, (*ACCOUNT, "object"))},
         BYTES,
@@ -602,7 +602,7 @@ def _rest() -> tuple[Line, ...]:
         Words(
             "Stored minutes",
             "Media in storage, an average (Livepeer).",
-            "No feed gives this; Livepeer's usage does",
+            "Needs Livepeer's usage",
         ),
         {account: billed(m.STORED_SECONDS, now(m.STORED_SECONDS, ACCOUNT))},
         MINUTES,

@@ -66,8 +66,11 @@ AGE = units.DurationSeconds
 INSTANT = units.DatetimeISO
 """An instant, in milliseconds."""
 
-MONEY = units.Short
+MONEY = units.LocaleFormat
 """An amount of money: Grafana knows a unit for each currency, none for that of a label."""
+
+CENTS = 2
+"""The decimals of money."""
 
 FLAG = units.BoolYesNo
 
@@ -289,8 +292,10 @@ def grid(
     for letter, column in zip(ascii_uppercase, columns, strict=False):
         panel.with_target(_instant(column.expression, letter).format(PromQueryFormat.TABLE))
         properties: dict[str, object] = {"unit": column.unit}
-        if column.decimals is not None or column.unit == WHOLE:
-            properties["decimals"] = column.decimals or 0
+        if column.unit == WHOLE:
+            properties["decimals"] = 0
+        if column.decimals is not None:
+            properties["decimals"] = column.decimals
         if column.texts:
             properties["mappings"] = _mappings(column.texts)
         if column.steps or column.texts:

@@ -149,7 +149,7 @@ def _hourly(title: str, measure: Measure, unit: str) -> Panel:
 
 
 def _places() -> tuple[Line, ...]:
-    absent = "No feed tells countries of this stream; Millicast's stream_countries does"
+    absent = "Needs Millicast's stream_countries"
     ranges = [
         ranking(
             Words(f"{what} by country", "Top 10 in the chosen range.", absent),
@@ -170,7 +170,7 @@ def _places() -> tuple[Line, ...]:
             Words(
                 f"Viewers by {label}",
                 "Top 10 now.",
-                f"No feed tells a {label} of this stream; Wowza's stream_viewers does",
+                "Needs Wowza's stream_viewers",
             ),
             top(10, now(measure, (label,), CHOSEN)),
             f"{{{{{label}}}}}",
