@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from statistics import median_low
 
@@ -79,3 +80,15 @@ async def test_the_status_has_what_the_polls_have_made(tmp_path: Path) -> None:
     assert status.requests_measured_polls == 4
     assert status.requests_per_poll == median_low(counts) > estimated.per_poll
     assert status.requests_per_day == 96 * median_low(counts)
+
+
+async def test_what_was_made_takes_the_place_of_the_estimate(tmp_path: Path) -> None:
+    """As soon as the first poll is over."""
+    simulation = Simulation(tmp_path, providers=["wowza"], accounts={"wowza": {"feeds": "all"}})
+    async with simulation.running() as exporter:
+        exporter.polling.start()
+        async with asyncio.timeout(60):
+            while not exporter.status()[0].requests_measured_polls:
+                await asyncio.sleep(0)
+        (status,) = exporter.status()
+        assert status.requests_per_poll == len(simulation.emulators.log)
