@@ -4,34 +4,48 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Final
+from urllib.parse import urlsplit
 
 import click
 import uvloop
 
-from exporter.cli import inputs, online_check
+from exporter.cli import inputs, online_check, startup
+from exporter.cli.flags import complain
 from exporter.cli.words import counted
 from exporter.config import Account, Config, LedgerSettings, durations
 from exporter.ledger.opening import examine
 from exporter.ledger.place import Server, place_of
-from exporter.model.errors import ConfigError, CredentialError, LedgerError
-from exporter.polling.accounts import authenticator_of
+from exporter.model.errors import ConfigError, LedgerError
 from exporter.polling.cost import cost
 from exporter.polling.discovery import configured_streams, discovery_feed
 from exporter.web.toolkit import load as load_web
 
+PUBLISHED_SECONDS: Final = 900
+"""How often vendors publish what was used."""
+
 
 def command(chosen: SimpleNamespace) -> int:
-    """Print the report; 1 if with `--online` a vendor refuses a feed that is polled."""
+    """Print the report.
+
+    1 if with `--online` a vendor refuses a feed that is polled, or if with `--strict` there is
+    something that `serve` does not start with.
+    """
     config = _load(chosen)
     for warning in inputs.warnings(config):
         click.echo(f"warning: {warning}")
     polling = config.polling
-    for account in config.accounts:
-        try:
-            authenticator_of(account)
-        except CredentialError as error:
-            click.echo(f"warning: {error}; serve does not start without it")
+    obstacles = startup.obstacles(config)
+    if not chosen.strict:
+        for obstacle in obstacles:
+            click.echo(f"warning: {obstacle}; serve does not start like this")
     every = durations.written(polling.cadence_seconds)
+    if polling.cadence_seconds < PUBLISHED_SECONDS and any(map(_is_vendors_own, config.accounts)):
+        click.echo(
+            f"warning: polling.cadence {every}: vendors publish usage every"
+            f" {durations.written(PUBLISHED_SECONDS)}; a shorter cadence costs requests and shows no"
+            " usage sooner"
+        )
     click.echo(f"{config.path}: {counted(len(config.accounts), 'account')}, polled every {every}")
     click.echo(f"  ledger: {_ledger(config.ledger)}")
     total = 0
@@ -59,6 +73,10 @@ def command(chosen: SimpleNamespace) -> int:
     click.echo(
         f"{counted(total, 'request')} a day at least; further pages of long lists and found streams add to it"
     )
+    if chosen.strict and obstacles:
+        for obstacle in obstacles:
+            complain(f"{obstacle}; serve does not start like this")
+        return 1
     if not chosen.online:
         return 0
     return max(_check_ledger(config.ledger), _check_online(config))
@@ -105,6 +123,11 @@ def _check_ledger(settings: LedgerSettings) -> int:
     return 0
 
 
+def _is_vendors_own(account: Account) -> bool:
+    """Whether the account is asked at the vendor's own address, and not at some other server."""
+    return urlsplit(account.url).hostname == urlsplit(account.provider.url).hostname
+
+
 def _idle(account: Account) -> list[str]:
     """The feeds without any request: they need names or ids that no option and no discovery gives."""
     streams = configured_streams(account)
@@ -118,10 +141,22 @@ def _idle(account: Account) -> list[str]:
 
 
 def _check_online(config: Config) -> int:
-    """Request every feed once and print the outcome; 1 if a polled feed is refused."""
+    """Request every feed once and print each outcome as it comes; 1 if a polled feed is refused."""
     healthy = True
+    silent: set[tuple[str, str | None]] = set()
     for account in config.accounts:
-        finding = uvloop.run(online_check.examine(account, config.polling))
-        click.echo("\n".join(online_check.report(finding)))
+        where = account.url, account.auth_url
+        click.echo(online_check.heading(account.name))
+        finding = uvloop.run(
+            online_check.examine(
+                account,
+                config.polling,
+                tell=lambda feed: click.echo(online_check.line(feed)),
+                silent=where in silent,
+            )
+        )
+        click.echo(online_check.clock_line(finding))
         healthy = healthy and finding.healthy
+        if not finding.answered and not finding.healthy:
+            silent.add(where)
     return 0 if healthy else 1

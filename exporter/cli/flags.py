@@ -226,7 +226,9 @@ COMMANDS = _Commands(
             "check-config",
             "Check the configuration, say what it polls",
             _CONFIG,
+            _LEDGER,
             _Flag("--web.config.file", "web configuration to check, too", **_FILE),
+            _Flag("--strict", "fail on what serve would not start with", False),
             _Flag("--online", "also try each credential once, and say what it may do", False),
         ),
         _command(

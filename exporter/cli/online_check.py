@@ -41,12 +41,13 @@ class FeedFinding:
 class AccountFinding:
     """The outcome for one account.
 
-    `skew_seconds` is how far this machine's clock is ahead of the vendor's; None if unknown.
+    `answered` says whether anybody did, be it with a refusal. `skew_seconds` is how far this machine's clock is ahead of the vendor's; None if unknown.
     """
 
     account: str
     feeds: tuple[FeedFinding, ...]
     skew_seconds: float | None
+    answered: bool
 
     @property
     def healthy(self) -> bool:
@@ -65,16 +66,22 @@ async def examine(
     account: Account,
     polling: Polling,
     *,
+    tell: Callable[[FeedFinding], None] = lambda _: None,
+    silent: bool = False,
     clock: Callable[[], float] = time.time,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AccountFinding:
     """One request for each feed that the provider has, whether it is polled or not.
 
-    Raises CredentialError when there is no credential to try.
+    Each is made once, without retries, and `tell` hears its outcome at once. Where the first one
+    finds nobody who answers, the others are not made; with `silent`, that is known before. Raises CredentialError when there is no credential to try.
     """
     skews: list[float] = []
+    answers = 0
 
     def on_date_header(date: str) -> None:
+        nonlocal answers
+        answers += 1
         try:
             skews.append(clock() - parsedate_to_datetime(date).timestamp())
         except ValueError:
@@ -93,24 +100,33 @@ async def examine(
         transport=transport,
         now=clock,
         on_date_header=on_date_header,
+        attempts=1,
     )
+    findings: list[FeedFinding] = []
     try:
-        feeds = account.provider.feeds(account.provider.feed_names, account.options)
-        findings = [await _try(client, account, feed, int(clock())) for feed in feeds]
+        for feed in account.provider.feeds(account.provider.feed_names, account.options):
+            silent = silent or (not answers and any(one.allowed is False for one in findings))
+            finding = await _try(client, account, feed, int(clock()), silent=silent)
+            findings.append(finding)
+            tell(finding)
     finally:
         await client.aclose()
     # `Date` has whole seconds, so a skew may be up to one second too large.
     skew = min(skews, key=abs) if skews else None
-    return AccountFinding(account.name, tuple(findings), skew)
+    return AccountFinding(account.name, tuple(findings), skew, answers > 0)
 
 
-async def _try(client: VendorClient, account: Account, feed: Feed, now: int) -> FeedFinding:
+async def _try(
+    client: VendorClient, account: Account, feed: Feed, now: int, *, silent: bool
+) -> FeedFinding:
     polled = feed.name in account.feeds
     request = _first_request(feed, configured_streams(account), now)
     if request is None:
         return FeedFinding(
             feed.name, polled, None, "not tried: the configuration names nothing to ask for"
         )
+    if silent:
+        return FeedFinding(feed.name, polled, False, "not tried: nobody answers there")
     deadline = asyncio.get_running_loop().time() + 60
     try:
         await client.get(request, feed=feed.name, deadline=deadline)
@@ -137,18 +153,28 @@ def _first_request(feed: Feed, streams: Sequence[str], now: int) -> Request | No
 
 def report(finding: AccountFinding) -> list[str]:
     """The finding in lines for people."""
-    lines = [f"  {finding.account}, asked online:"]
-    for one in finding.feeds:
-        polled = "polled" if one.polled else "not polled"
-        lines.append(f"    {one.feed} ({polled}): {one.said}")
+    return [heading(finding.account), *map(line, finding.feeds), clock_line(finding)]
+
+
+def heading(account: str) -> str:
+    """What stands above an account's lines."""
+    return f"  {account}, asked online:"
+
+
+def line(finding: FeedFinding) -> str:
+    """One feed's line."""
+    polled = "polled" if finding.polled else "not polled"
+    return f"    {finding.feed} ({polled}): {finding.said}"
+
+
+def clock_line(finding: AccountFinding) -> str:
+    """How this machine's clock compares with the vendor's."""
     skew = finding.skew_seconds
     if skew is None:
-        lines.append("    clock: the vendor did not say what time it is")
-    elif abs(skew) < SKEW_SECONDS:
-        lines.append("    clock: agrees with the vendor's")
-    else:
-        lines.append(
-            f"    clock: {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the vendor's;"
-            " set it by NTP, windows are asked for by it"
-        )
-    return lines
+        return "    clock: the vendor did not say what time it is"
+    if abs(skew) < SKEW_SECONDS:
+        return "    clock: agrees with the vendor's"
+    return (
+        f"    clock: {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the vendor's;"
+        " set it by NTP, windows are asked for by it"
+    )

@@ -63,7 +63,7 @@ class VendorClient:
     no `transport` is given), ExporterError if one of its variables cannot be used; a .netrc is not read, and cookies are not kept. `on_date_header` is
     called with the `Date` of every answer. `large` is a semaphore that all clients share; it limits
     the memory that large answers take. At most `requests_per_second` are started, retries and
-    requests for tokens included; waiting for that counts neither as a request in flight nor against
+    requests for tokens included; a request is made at most `attempts` times; waiting for that counts neither as a request in flight nor against
     the request's timeout.
     """
 
@@ -86,6 +86,7 @@ class VendorClient:
         on_date_header: Callable[[str], None] | None = None,
         large: asyncio.Semaphore | None = None,
         requests_per_second: float | None = None,
+        attempts: int = ATTEMPTS,
     ) -> None:
         if transport is None:
             environment.check()
@@ -109,6 +110,7 @@ class VendorClient:
         self._observe = observe
         self.sleep = sleep
         self._random = random
+        self._attempts = attempts
         self._now = now
         self._headers: tuple[Header, ...] = (
             (b"Accept", b"application/json"),
@@ -199,7 +201,7 @@ class VendorClient:
         """
         await self._wait_for_retry_after(feed, deadline)
         failed: dict[int, int] = {}
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             retry_after = None
             status = 0  # means: no answer at all
             try:
@@ -216,7 +218,7 @@ class VendorClient:
                 error.args = (f"{error} (attempt {attempt})",)
             failed[status] = failed.get(status, 0) + 1
             if (
-                attempt == ATTEMPTS
+                attempt == self._attempts
                 or failed[status] > _retries(status, provider)
                 or isinstance(error, responses.CertificateError | NoTurnError)
             ):

@@ -129,6 +129,82 @@ def test_check_config_warns_of_a_credential_that_cannot_be_read(
         )
 
 
+def test_strict_fails_on_all_that_serve_would_not_start_with(config: Path, tmp_path: Path) -> None:
+    """Each is a line on stderr; without `--strict` it is a warning, as the file itself is right."""
+    strict = ("check-config", "--strict", "--config.file", str(config))
+    assert run(*strict).returncode == 0
+    (tmp_path / "credential").unlink()
+    ledger = str(tmp_path / "nowhere/usage.db")
+    environment = {"MEDIA_USAGE_EXPORTER_LEDGER_PATH": ledger, "SSL_CERT_FILE": "/nowhere.pem"}
+    result = run(*strict, **environment)
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "account processing",
+        "account studio",
+        "account live",
+        "account vod",
+        "environment variable SSL_CERT_FILE",
+        f"ledger {ledger}",
+    ]
+    assert all(line.endswith("; serve does not start like this") for line in lines)
+    assert "4 accounts, polled every 1m" in result.stdout
+    loose = run("check-config", "--config.file", str(config), **environment)
+    assert (loose.returncode, loose.stderr) == (0, "")
+    warned = [line for line in loose.stdout.splitlines() if line.startswith("warning: ")]
+    assert [line.removeprefix("warning: ") for line in warned] == [
+        line.removeprefix("media-usage-exporter: ") for line in lines
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cadence", "url", "warned"),
+    [
+        ("14m", "", True),
+        ("15m", "", False),
+        ("1m", "url: 'http://127.0.0.1:9',", False),
+    ],
+)
+def test_a_cadence_shorter_than_the_vendors_is_warned_of(
+    tmp_path: Path, cadence: str, url: str, warned: bool
+) -> None:
+    """It costs requests; at an emulator, nobody minds."""
+    (tmp_path / "credential").write_text(SECRET)
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"polling: {{cadence: {cadence}}}\naccounts:\n"
+        f"  - {{name: a, provider: wowza, {url} credentials_file: credential}}\n"
+    )
+    said = run("check-config", "--config.file", str(path)).stdout
+    line = f"warning: polling.cadence {cadence}: vendors publish usage every 15m; a shorter cadence"
+    assert (line in said) is warned
+
+
+def test_a_vendor_that_is_not_there_is_asked_once(tmp_path: Path) -> None:
+    """Not once for each feed and account, each of them with retries."""
+    (tmp_path / "credential").write_text(SECRET)
+    path = tmp_path / "config.yaml"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        path.write_text(
+            "accounts:\n"
+            + "".join(
+                f"  - {{name: {name}, provider: wowza, url: '{url}', credentials_file: credential}}\n"
+                for name in "ab"
+            )
+        )
+        result = run("check-config", "--online", "--config.file", str(path))
+    assert (result.returncode, result.stderr) == (1, "")
+    first, second = result.stdout.split(", asked online:\n")[1:]
+    assert "    vod_streams (polled): " in first
+    assert first.count("the connection was refused") == 1
+    assert "attempt" not in first
+    assert "    viewers (polled): not tried: nobody answers there\n" in first
+    assert "the connection was refused" not in second
+    assert "    viewers (polled): not tried: nobody answers there\n" in second
+
+
 def test_a_credential_that_everybody_can_read_is_warned_of(config: Path) -> None:
     """`check-config` says so in a line for each file, and `serve` in its log."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:  # pytest's own folders are closed

@@ -92,3 +92,31 @@ async def test_a_wrong_clock_is_told(tmp_path: Path) -> None:
     """A clock that is two minutes ahead of the vendor's is told with the amount."""
     finding = await examine(Simulation(tmp_path, providers=["wowza"]), ahead=120)
     assert "120 s ahead of the vendor's" in "\n".join(online_check.report(finding))
+
+
+async def test_each_outcome_is_told_before_the_next_request(tmp_path: Path) -> None:
+    """Who waits sees where it stands."""
+    simulation = Simulation(tmp_path, providers=["wowza"])
+    asked: list[int] = []
+    config = config_of(simulation)
+    finding = await online_check.examine(
+        config.accounts[0],
+        config.polling,
+        tell=lambda _: asked.append(len(simulation.emulators.log)),
+        clock=lambda: simulation.now,
+        transport=httpx.ASGITransport(simulation.emulators),
+    )
+    tried = [one for one in finding.feeds if one.allowed is not None]
+    assert len(asked) == len(finding.feeds)
+    assert asked[-1] == len(tried)
+    assert sorted(set(asked) - {0}) == list(range(1, len(tried) + 1))
+
+
+async def test_a_refusal_is_not_tried_again_and_the_others_are_tried(tmp_path: Path) -> None:
+    """Somebody answers there, if only with an error: the next feed may fare better."""
+    simulation = Simulation(tmp_path, providers=["wowza"])
+    simulation.faults.set("wowza", "503")
+    finding = await examine(simulation)
+    tried = [one for one in finding.feeds if one.allowed is False]
+    assert len(simulation.emulators.log) == len(tried) > 1
+    assert finding.answered
