@@ -18,6 +18,7 @@ demo: .venv/.runtime ## the whole product on this machine: no account, no networ
 	$(BIN)/python -m exporter demo
 
 test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
+	@$(BIN)/python -m tests.support.helm
 	$(PYTEST) --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 quick: .venv/.development ## the tests that need no socket and no installed server

@@ -22,6 +22,7 @@ from tools import (
 )
 from tools.dashboards.generated import FILES as DASHBOARDS
 from tools.dashboards.generated import FILES_TO_IMPORT
+from tools.helm.generated import FILES as HELM
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +37,7 @@ GENERATED: dict[str, Callable[[], str]] = {
     **FILES_TO_IMPORT,
     **kubernetes.FILES,
     **mixin.FILES,
+    **HELM,
 }
 
 

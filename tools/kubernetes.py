@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import yaml
 
@@ -16,13 +16,19 @@ NAME = "media-usage-exporter"
 _BEFORE = "# Made by `make generate` from {source}.\n"
 
 
+def rule_files() -> list[Path]:
+    """Prometheus' rule files, in the order in which their groups are shipped."""
+    return sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
+
+
 def prometheus_rule() -> str:
     """The groups of every rule file in one object of the Prometheus operator."""
-    files = sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
     groups = [
-        group for file in files for group in yaml.safe_load(file.read_text("utf-8"))["groups"]
+        group
+        for file in rule_files()
+        for group in yaml.safe_load(file.read_text("utf-8"))["groups"]
     ]
-    return _BEFORE.format(source="deploy/prometheus/rules") + _dump(
+    return _BEFORE.format(source="deploy/prometheus/rules") + dump(
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
@@ -38,7 +44,7 @@ def dashboards() -> str:
     It stands beside the dashboards because kustomize reads no file outside a component's folder.
     """
     paths = sorted(Path(file).relative_to("grafana").as_posix() for file in DASHBOARDS)
-    return _BEFORE.format(source="the list of dashboards") + _dump(
+    return _BEFORE.format(source="the list of dashboards") + dump(
         {
             "apiVersion": "kustomize.config.k8s.io/v1alpha1",
             "kind": "Component",
@@ -77,5 +83,6 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def _dump(document: dict[str, Any]) -> str:
+def dump(document: object) -> str:
+    """The document as YAML, in the way of every manifest here."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)

@@ -18,6 +18,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support import helm as helm_program
+
 _LOCK = "media-usage-exporter-apt.lock"
 
 
@@ -102,6 +104,13 @@ def kustomize() -> tuple[Path, str]:
     if not commands:
         _missing("neither kustomize nor kubectl (1.27 or newer) is there")
     return commands[0]
+
+
+def helm() -> Path:
+    """Renders charts."""
+    return helm_program.find() or _missing(
+        "helm 3.18 or newer is missing; where Go is, `python -m tests.support.helm` builds it"
+    )
 
 
 def victoria_metrics() -> Path:
