@@ -633,8 +633,10 @@ def test_notes_name_the_keys_that_the_secret_needs_and_how_to_ask_the_exporter(t
     assert "back it up" in said
     said = notes(tmp_path, EVERYTHING)
     assert " polls no (millicast), vod (wowza), processing (dolby_media).\n" in said
-    assert "Secret vendors, which needs the keys\ndolby-key, millicast, wowza." in said
+    assert "Secret vendors, which needs the keys\ndolby-key, millicast, mimir, wowza." in said
     assert "https://127.0.0.1:10032/" in said
     assert "Prometheus finds it by the ServiceMonitor usage" in said
-    assert "back it up" not in notes(tmp_path, REPLICAS)
+    said = notes(tmp_path, REPLICAS)
+    assert "needs the keys\nledger, livepeer." in said
+    assert "back it up" not in said
     assert "helm test" not in notes(tmp_path, CERTIFICATES)
