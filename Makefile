@@ -9,7 +9,7 @@ EXTRAS := parquet postgres remote-write socks
 SOURCES := $(wildcard exporter tests tools benchmarks)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format generate bench soak build dist packages sbom chart released notes facts lock clean
+.PHONY: help demo test quick check format generate home bench soak build dist packages sbom chart released notes facts lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ format: .venv/.development ## format, and repair what lint can repair
 	$(BIN)/ruff format .
 
 generate: .venv/.development ## write the files that are made from the code
+	$(BIN)/python -m tools.generate
+
+home: .venv/.development ## move every link into this repository; URL=https://github.com/you/name says where to
+	$(BIN)/python -m tools.home "$(URL)"
 	$(BIN)/python -m tools.generate
 
 bench: .venv/.development ## measure

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.rules.rulefiles import ROOT, Rule, alerts, known, rules
+from tools.home import home
 
 pytestmark = pytest.mark.sockets
 
 DOCUMENT = ROOT / "docs" / "alerts.md"
 RUNBOOKS = ROOT / "docs" / "runbooks"
-BASE = "https://github.com/media-usage-exporter/media-usage-exporter/blob/main/docs/runbooks/"
+BASE = f"{home()}/blob/main/docs/runbooks/"
 SECTIONS = ["What it means", "How to check", "What to do"]
 PROGRAMS = {"node_exporter", "media_usage_exporter"}
 
