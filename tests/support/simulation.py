@@ -61,6 +61,7 @@ class Simulation:
     ledger: dict[str, Any] = field(default_factory=dict)
     accounts: dict[str, dict[str, Any]] = field(default_factory=dict)
     billing: list[dict[str, Any]] = field(default_factory=list)
+    replica: str | None = None
     world: World = field(default_factory=World)
     vendors: Mapping[str, Vendor] | None = None
     providers: Sequence[str] = tuple(ACCOUNTS)
@@ -132,6 +133,7 @@ class Simulation:
             load(self.configuration(), providers.load()),
             clock=self.clock,
             transport=httpx.ASGITransport(self.emulators),
+            replica=self.replica,
         )
         self.exporter = exporter
         try:
