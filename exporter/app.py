@@ -31,7 +31,7 @@ from exporter.polling.collector import Collector
 from exporter.polling.lease_keeper import LeaseKeeper
 from exporter.polling.schedule import hold_seconds
 from exporter.polling.shared import Shared
-from exporter.polling.status import AccountStatus
+from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.app import Server
 from exporter.web.server import STOPPING_SECONDS, WebOptions, http_server
 from exporter.web.toolkit import WebSecurity
@@ -225,7 +225,15 @@ class Exporter:
             receiver=httpx.URL(settings.url).netloc.decode(),
             created_timestamps=shared.created_timestamps,
         )
-        return RemoteWriter(settings, shared.ledger, shared.worker, telemetry, shared.clock)
+        leases = self.leases
+        return RemoteWriter(
+            settings,
+            shared.ledger,
+            shared.worker,
+            telemetry,
+            shared.clock,
+            pushes=(lambda _: True) if leases is None else (lambda key: key in leases.held),
+        )
 
     async def _replace_remote_writer(self, writer: RemoteWriter | None) -> None:
         """Stop the present remote writer; use `writer` from now on, or none.
@@ -302,6 +310,10 @@ class Exporter:
     def status(self) -> tuple[AccountStatus, ...]:
         """The status of every account and its feeds."""
         return self.polling.status()
+
+    def leases_status(self) -> LeasesStatus | None:
+        """Who holds which account; None where no replicas share the ledger."""
+        return None if self.leases is None else self.leases.status()
 
     def healthy(self) -> str | None:
         """None while every poll loop moves, else one sentence that says what is wrong."""

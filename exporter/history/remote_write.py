@@ -31,6 +31,7 @@ from exporter.exposition.telemetry import RemoteWriteTelemetry
 from exporter.history.write_request import encoder
 from exporter.ledger.book import other_labels
 from exporter.ledger.contract import Ledger, Reader
+from exporter.ledger.leases import AccountKey
 from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR, Measure
 from exporter.model.errors import CredentialError, LedgerWriteError
@@ -120,11 +121,15 @@ def series_name(measure: Measure, width: int) -> str:
 class Queue:
     """Reads from the ledger what is still to be pushed. Runs on the ledger's thread.
 
-    `labels` are the configured ones, added to each series.
+    `labels` are the configured ones, added to each series. `pushes` is whether this process pushes
+    an account: where replicas share the ledger, each pushes those that it holds.
     """
 
-    def __init__(self, ledger: Ledger, labels: Labels) -> None:
+    def __init__(
+        self, ledger: Ledger, labels: Labels, pushes: Callable[[AccountKey], bool] = lambda _: True
+    ) -> None:
         self._ledger = ledger
+        self._pushes = pushes
         self._labels = labels
         self._known: dict[int, tuple[Measure, Labels] | None] = {}
 
@@ -132,6 +137,8 @@ class Queue:
         """The next batch, late buckets first; None when everything settled has been pushed."""
         with self._ledger.read() as reader:
             for feed in reader.to_push():
+                if not self._pushes(AccountKey(feed.provider, feed.account)):
+                    continue
                 account_labels = (
                     ("account", feed.account),
                     ("provider", feed.provider),
@@ -256,6 +263,7 @@ class RemoteWriter:
     clock: Callable[[], float]
     transport: httpx.AsyncBaseTransport | None = None
     sleep: Callable[[float], Any] = asyncio.sleep
+    pushes: Callable[[AccountKey], bool] = lambda _: True
     _encode: Callable[[Iterable[tuple[Labels, list[tuple[int, float]]]]], bytes] = field(init=False)
     _queue: Queue = field(init=False)
     _http: httpx.AsyncClient = field(init=False)
@@ -265,7 +273,7 @@ class RemoteWriter:
 
     def __post_init__(self) -> None:
         self._encode = encoder()
-        self._queue = Queue(self.ledger, self.settings.labels)
+        self._queue = Queue(self.ledger, self.settings.labels, self.pushes)
         source = self.settings.token or self.settings.password
         self._secret = None if source is None else CurrentCredential(source)
         if self._secret is not None:

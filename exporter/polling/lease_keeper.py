@@ -20,6 +20,7 @@ from exporter.ledger.leases import AccountKey, Holder, Leases, Standing
 from exporter.ledger.thread import Worker
 from exporter.model.errors import LedgerError
 from exporter.polling.spreading import plan_moves
+from exporter.polling.status import LeasesStatus, ReplicaStatus
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,33 @@ class LeaseKeeper:
         self._failed: dict[AccountKey, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._reachable = True
         self.standing: Standing | None = None
         """What the last look at the leases found; None before the first."""
+
+    def status(self) -> LeasesStatus:
+        """Who holds which account."""
+        standing = self.standing
+        leases = {} if standing is None else dict(standing.leases)
+        holders = {
+            key: None if state.holder == self.me else state.holder for key, state in leases.items()
+        }
+        holders |= dict.fromkeys(self._held, self.me)
+        live = {self.me} if standing is None else {*standing.replicas, self.me}
+        return LeasesStatus(
+            me=self.me.name,
+            replicas=tuple(
+                ReplicaStatus(
+                    one.name,
+                    tuple(sorted(key.account for key, holder in holders.items() if holder == one)),
+                )
+                for one in sorted(live)
+            ),
+            free=tuple(
+                sorted(key.account for key in self._wanted() if holders.get(key) not in live)
+            ),
+            reachable=self._reachable,
+        )
 
     @property
     def held(self) -> Mapping[AccountKey, int]:
@@ -121,7 +147,7 @@ class LeaseKeeper:
                 try:
                     wait = await self.look()
                 except LedgerError as error:
-                    self._telemetry.ledger_reachable(reachable=False)
+                    self._note_reachable(reachable=False)
                     log.warning("leases cannot be renewed", extra={"error": str(error)})
                     wait = min(RETRY_SECONDS, self._interval)
                 with suppress(TimeoutError):
@@ -138,7 +164,7 @@ class LeaseKeeper:
             await self._drop([key for key in self._held if key not in wanted], release=True)
             asked_at = self._now()
             standing = await self._worker.run(self._leases.renew, self._held, wanted)
-            self._telemetry.ledger_reachable(reachable=True)
+            self._note_reachable(reachable=True)
             kept = [
                 key
                 for key, epoch in self._held.items()
@@ -263,6 +289,10 @@ class LeaseKeeper:
 
     def _show_deadlines(self) -> None:
         self._validity.set({key.account: until for key, until in self._deadlines.items()})
+
+    def _note_reachable(self, *, reachable: bool) -> None:
+        self._reachable = reachable
+        self._telemetry.ledger_reachable(reachable=reachable)
 
     def _note_lost(self, key: AccountKey) -> None:
         self._telemetry.lease_lost()

@@ -73,3 +73,25 @@ class AccountStatus:
     streams_listed: bool
     figures: Figures
     feeds: tuple[FeedStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """One live replica that shares the ledger, and the accounts that it holds."""
+
+    name: str
+    accounts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesStatus:
+    """Who holds which account, as this replica (`me`) last saw it.
+
+    `free` are its accounts that nobody holds; `reachable` is whether the database with the ledger
+    answered the last time.
+    """
+
+    me: str
+    replicas: tuple[ReplicaStatus, ...]
+    free: tuple[str, ...]
+    reachable: bool

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from exporter.exposition import Format, Page
-from exporter.polling.status import AccountStatus
+from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.fast_path import MAX_RESPONSE_BYTES, Headers
 from exporter.web.landing import content_security_policy, landing_page
 from exporter.web.negotiation import accepts_gzip, choose_format
@@ -39,6 +39,9 @@ class Facts(Protocol):
 
     def status(self) -> tuple[AccountStatus, ...]:
         """The state of every account."""
+
+    def leases_status(self) -> LeasesStatus | None:
+        """Who holds which account; None where no replicas share the ledger."""
 
     def healthy(self) -> str | None:
         """None while the poll loop is running, else what is wrong."""
@@ -216,6 +219,7 @@ class Server:
                         self._telemetry_path,
                         self._facts.healthy(),
                         self._facts.reload_failure(),
+                        self._facts.leases_status(),
                     ),
                     HTML,
                     ((b"content-security-policy", content_security_policy().encode()),),
@@ -230,7 +234,10 @@ class Server:
                 return Response(
                     200,
                     _status_json(
-                        self._facts.status(), self._facts.now(), self._facts.reload_failure()
+                        self._facts.status(),
+                        self._facts.now(),
+                        self._facts.reload_failure(),
+                        self._facts.leases_status(),
                     ),
                     JSON,
                 )
@@ -280,10 +287,18 @@ def _health(problem: str | None, fine: str) -> Response:
 
 
 def _status_json(
-    accounts: Iterable[AccountStatus], now: float, reload_failure: str | None = None
+    accounts: Iterable[AccountStatus],
+    now: float,
+    reload_failure: str | None = None,
+    leases: LeasesStatus | None = None,
 ) -> str:
     return msgspec.json.encode(
-        {"now": now, "reload_failure": reload_failure, "accounts": tuple(accounts)}
+        {
+            "now": now,
+            "reload_failure": reload_failure,
+            **({} if leases is None else {"leases": leases}),
+            "accounts": tuple(accounts),
+        }
     ).decode()
 
 

@@ -15,6 +15,7 @@ from exporter.history import remote_write
 from exporter.history.remote_write import Queue, RemoteWriter, Unreachable, series_name
 from exporter.history.write_request import encoder
 from exporter.ledger import Ledger
+from exporter.ledger.leases import AccountKey
 from exporter.ledger.thread import Worker
 from exporter.model import DAY, HOUR
 from exporter.model.errors import CredentialError, ExporterError
@@ -50,7 +51,7 @@ def receiver():
 def open_writer(notebook, receiver):
     workers = []
 
-    def open_writer(ledger: Ledger | None = None, **changes) -> RemoteWriter:
+    def open_writer(ledger: Ledger | None = None, pushes=lambda _: True, **changes) -> RemoteWriter:
         worker = Worker()
         workers.append(worker)
         return RemoteWriter(
@@ -60,6 +61,7 @@ def open_writer(notebook, receiver):
             RemoteWriteTelemetry(receiver="receiver.example"),
             lambda: notebook.now,
             transport=receiver.transport,
+            pushes=pushes,
         )
 
     yield open_writer
@@ -94,6 +96,18 @@ async def test_settled_buckets_are_pushed_at_their_ends(notebook, receiver, open
         (labels("media_viewing_seconds_hourly", kind="all"), hour(1)): 1.5,
         (labels("media_jobs_daily", path="/a"), hour(24)): 9,
     }
+
+
+async def test_only_what_this_replica_holds_is_pushed(notebook, receiver, open_writer):
+    """Another pushes the rest; what it takes over later is pushed from where that has come to."""
+    notebook.poll([*delivered(5, 0, 7)], at=6)
+    held: set[AccountKey] = set()
+    writer = open_writer(pushes=held.__contains__)
+    await writer.push()
+    assert receiver.values() == {}
+    held.add(AccountKey("millicast", "live"))
+    await writer.push()
+    assert receiver.values() == {(HOURLY, hour(1)): 5, (HOURLY, hour(3)): 7}
 
 
 async def test_what_was_pushed_is_not_pushed_again(notebook, receiver, open_writer):

@@ -14,6 +14,7 @@ from exporter.ledger.leases import AccountKey, Holder
 from exporter.ledger.thread import Worker
 from exporter.model.errors import LedgerWriteError
 from exporter.polling.lease_keeper import SHOWN_PART, LeaseKeeper
+from exporter.polling.status import LeasesStatus, ReplicaStatus
 from tests.polling.leases import LEASE_SECONDS, Database
 from tests.support.virtual_time import in_virtual_time
 
@@ -220,6 +221,26 @@ async def test_a_replica_that_stops_hands_all_over_at_once(replicas, database):
     await two.keeper.look()
     assert two.shown == {"one", "two", "three"}
     assert two.notes.seen["replicas"] == 1
+
+
+async def test_the_status_is_who_holds_what_and_what_nobody_holds(replicas, database):
+    one, two = replicas
+    assert one.keeper.status() == LeasesStatus(
+        "a", (ReplicaStatus("a", ()),), ("one", "three", "two"), reachable=True
+    )
+    await one.keeper.look()
+    await two.keeper.look()
+    await one.keeper.look()
+    status = two.keeper.status()
+    assert status.me == "b"
+    assert status.replicas == (ReplicaStatus("a", ("one", "three", "two")), ReplicaStatus("b", ()))
+    assert one.keeper.status().free == ("two",), "given up for the other"
+    one.broken = {ACCOUNTS[2]}
+    database.now += 2 * LEASE_SECONDS
+    await one.keeper.look()
+    assert one.keeper.status() == LeasesStatus(
+        "a", (ReplicaStatus("a", ("one", "two")),), ("three",), reachable=True
+    )
 
 
 @in_virtual_time

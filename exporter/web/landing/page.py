@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
 from exporter.polling.advice import ADVICE
-from exporter.polling.status import AccountStatus
+from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.landing.overview import overview
 from exporter.web.landing.times import duration, utc
 from exporter.web.landing.verdict import OWNERS, troubles, verdict
@@ -24,17 +24,20 @@ def landing_page(
     telemetry_path: str,
     problem: str | None = None,
     reload_failure: str | None = None,
+    leases: LeasesStatus | None = None,
 ) -> str:
     """The whole document.
 
-    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed.
+    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed,
+    `leases` is who holds which account where replicas share the ledger.
     """
     template = _templates().get_template("page.html")
     return template.render(
         accounts=accounts,
         now=now,
         telemetry_path=telemetry_path,
-        verdict=verdict(accounts, problem=problem, reload_failure=reload_failure),
+        verdict=verdict(accounts, problem=problem, reload_failure=reload_failure, leases=leases),
+        leases=leases,
         overview=overview(accounts),
         troubles=troubles(accounts),
     )

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from exporter.model.errors import NetworkError, PollTimeoutError
 from exporter.polling.advice import ADVICE, Advice, Party, advice
-from exporter.polling.status import AccountStatus, FeedStatus
+from exporter.polling.status import AccountStatus, FeedStatus, LeasesStatus
 from exporter.web.landing.times import duration
 
 Tone = Literal["good", "busy", "note", "bad"]
@@ -87,12 +87,16 @@ def verdict(
     *,
     problem: str | None = None,
     reload_failure: str | None = None,
+    leases: LeasesStatus | None = None,
 ) -> Verdict:
     """The overall state.
 
-    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed.
+    `problem` is what is wrong with the process itself, `reload_failure` why the newest reload failed,
+    `leases` is who holds which account where replicas share the ledger.
     """
     polling = _polling(accounts, problem)
+    if leases is not None and problem is None:
+        polling = _with_leases(polling, leases, len(accounts))
     if reload_failure is None:
         return polling
     old = "The newest reload failed, and the old configuration stays in force"
@@ -161,6 +165,35 @@ def _polling(accounts: Sequence[AccountStatus], problem: str | None) -> Verdict:
     if idle and idle == len(feeds):
         answered = "the vendor answered with its list of streams, which has no names"
     return Verdict("good", works, f"{everything}; {answered}.")
+
+
+def _with_leases(polling: Verdict, leases: LeasesStatus, held: int) -> Verdict:
+    """The state of a replica: of the accounts that it holds, and of those that nobody holds."""
+    if not leases.reachable:
+        return Verdict(
+            "bad",
+            "The database with the ledger cannot be reached",
+            "Accounts are shown until their leases run out, and come back with the database. Polls"
+            " that could not be written are repeated; the log says what the database answered.",
+        )
+    if leases.free:
+        few = ", ".join(leases.free[:MOST_NAMED])
+        return Verdict(
+            "bad" if polling.tone == "bad" else "busy",
+            f"No replica polls {_count(len(leases.free), 'account')}",
+            f"Nobody holds {few}. Within seconds a replica takes what is free; if this lasts, the"
+            " replicas' logs say why they cannot.",
+        )
+    if not held:
+        others = len(leases.replicas) - 1
+        return Verdict(
+            "good",
+            "Ready to take over",
+            f"This replica holds no account now; {_count(others, 'other replica')} hold them all."
+            if others
+            else "No account is configured.",
+        )
+    return polling
 
 
 def _failing(failing: int, feeds: int, idle: int) -> str:

@@ -13,6 +13,7 @@ import pytest
 from exporter.exposition.own_metrics import LEDGER_REASON
 from exporter.model.errors import REASONS
 from exporter.polling import advice
+from exporter.polling.status import LeasesStatus, ReplicaStatus
 from exporter.web.landing import content_security_policy, landing_page
 from tests.web.landing.statuses import (
     FIGURES,
@@ -278,3 +279,15 @@ def test_ids_do_not_come_from_names() -> None:
     reading = read(*(account(failing("auth"), name=name) for name in ("help", "troubles-heading")))
     ids = [has["id"] for _, has in reading.elements if "id" in has]
     assert len(ids) == len(set(ids))
+
+
+def test_replicas_and_what_each_holds_are_shown_and_what_nobody_holds() -> None:
+    leases = LeasesStatus(
+        "one",
+        (ReplicaStatus("one", ("live", "vod")), ReplicaStatus("<two>", ())),
+        ("studio",),
+        reachable=True,
+    )
+    words = " ".join("".join(read(account(WORKING), leases=leases).words).split())
+    assert "Replica Accounts held one this one live, vod <two> – nobody studio" in words
+    assert "Accounts held" not in "".join(read(account(WORKING)).words)

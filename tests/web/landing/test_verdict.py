@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.polling.status import LeasesStatus, ReplicaStatus
 from exporter.web.landing.times import duration
 from exporter.web.landing.verdict import troubles, verdict
 from tests.web.landing.statuses import (
@@ -206,3 +207,42 @@ def test_what_somebody_must_do_comes_before_what_may_pass() -> None:
 def test_durations_have_two_units_while_that_tells_something(seconds: float, said: str) -> None:
     """As people say them."""
     assert duration(seconds) == said
+
+
+ALONE = LeasesStatus("one", (ReplicaStatus("one", ("live",)),), (), reachable=True)
+TWO = replace(ALONE, replicas=(ReplicaStatus("one", ()), ReplicaStatus("two", ("live", "vod"))))
+
+
+@pytest.mark.parametrize(
+    ("accounts", "leases", "tone", "headline"),
+    [
+        ([account(WORKING)], ALONE, "good", "Everything works"),
+        ([account(failing("auth"))], ALONE, "bad", "Nothing works: the only feed fails"),
+        ([], TWO, "good", "Ready to take over"),
+        ([account(WORKING)], replace(ALONE, free=("vod",)), "busy", "No replica polls 1 account"),
+        (
+            [account(failing("auth"))],
+            replace(ALONE, free=("studio", "vod")),
+            "bad",
+            "No replica polls 2 accounts",
+        ),
+        (
+            [account(WORKING)],
+            replace(ALONE, free=("vod",), reachable=False),
+            "bad",
+            "The database with the ledger cannot be reached",
+        ),
+    ],
+)
+def test_a_replica_says_how_its_leases_fare(accounts, leases, tone, headline):
+    said = verdict(accounts, leases=leases)
+    assert (said.tone, said.headline) == (tone, headline)
+
+
+def test_a_replica_without_accounts_says_who_has_them():
+    assert "1 other replica" in verdict([], leases=TWO).detail
+
+
+def test_a_process_that_is_stuck_says_so_first():
+    said = verdict([account(WORKING)], problem="It is stuck.", leases=replace(ALONE, free=("a",)))
+    assert said.headline == "The exporter itself is stuck"
