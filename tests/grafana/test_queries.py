@@ -58,6 +58,10 @@ EMPTY = {
     "Rejected samples per hour, by reason": "needs a receiver",
     "Remote-write failures per hour": "needs a receiver",
     "Remote-write lag": "needs a receiver",
+    "Accounts held, by replica": "needs a ledger on PostgreSQL",
+    "Live replicas and free accounts": "needs a ledger on PostgreSQL",
+    "Takeovers and lost leases per hour": "needs a ledger on PostgreSQL",
+    "Database reachable": "needs a ledger on PostgreSQL",
     "Quotas E": "which quotas will be used up depends on the day of the month",
 }
 """By title, or by title and letter where it is one query of the panel."""

@@ -54,6 +54,7 @@ def text() -> str:
             Section("Vendor revisions", _changes()),
             Section("Ledger, series, process", _process()),
             Section("Remote write", (_remote_write(),)),
+            Section("Replicas", (_replicas(),)),
         ),
     )
 
@@ -313,6 +314,36 @@ def _remote_write() -> Line:
             ),
             {"{{receiver}}": age(t.REMOTE_WRITE_CURSOR, ("receiver",))},
             SECONDS,
+        ),
+    )
+    return Line(8, [(6, panel) for panel in panels])
+
+
+def _replicas() -> Line:
+    absent = "No replicas share this ledger"
+    panels = (
+        lines(
+            Words("Accounts held, by replica", "Each account is held by one.", absent),
+            {"{{instance}}": now(t.LEASES, ("instance",))},
+            stacked=True,
+        ),
+        lines(
+            Words("Live replicas and free accounts", "A free account is polled by nobody.", absent),
+            {
+                "replicas": now(t.REPLICAS, how="max"),
+                "free accounts": now(t.LEASES_FREE, how="max"),
+            },
+        ),
+        lines(
+            Words("Takeovers and lost leases per hour", "", absent),
+            {
+                "{{instance}} took over": grown(t.LEASE_TAKEOVERS, HOUR, ("instance",)),
+                "{{instance}} lost": grown(t.LEASES_LOST, HOUR, ("instance",)),
+            },
+        ),
+        lines(
+            Words("Database reachable", "1 while the database answers that replica.", absent),
+            {"{{instance}}": now(t.LEDGER_REACHABLE, ("instance",), how="min")},
         ),
     )
     return Line(8, [(6, panel) for panel in panels])
