@@ -1,4 +1,4 @@
-"""Renders the page; it needs no script and nothing from another server."""
+"""Renders the page; it needs nothing from another server, and no script but for times that move."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def landing_page(
 
 @cache
 def content_security_policy() -> str:
-    """Allows only what the page uses: its own style, by hash, and its icon, a data URL."""
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    """Allows only what the page uses: its own style and script, by hash, and its icon, a data URL."""
     return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        f"default-src 'none'; style-src {_hash(_style())}; script-src {_hash(_script())}; "
+        "img-src data:; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
@@ -64,10 +64,25 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.filters.update(duration=duration, utc=utc)
-    templates.globals.update(advice=ADVICE, owners=OWNERS, style=_style(), version=__version__)
+    templates.globals.update(
+        advice=ADVICE, owners=OWNERS, style=_style(), script=_script(), version=__version__
+    )
     return templates
 
 
 @cache
 def _style() -> str:
-    return files("exporter.web.landing").joinpath("templates/style.css").read_text("utf-8")
+    return _file("style.css")
+
+
+@cache
+def _script() -> str:
+    return _file("moving.js")
+
+
+def _file(name: str) -> str:
+    return files("exporter.web.landing").joinpath("templates", name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

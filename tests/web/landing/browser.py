@@ -61,23 +61,34 @@ def measure(
     wanted = [(f"/{name}", width) for name in pages for width in widths]
     answers = {f"/{name}": (page, policy) for name, page in pages.items()}
     answers["/"] = (_OUTSIDE.replace("WANTED", json.dumps(wanted)), "")
+    done = _visit(browser, folder, answers, seconds=20)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found is not None, (done.stdout[-2000:], done.stderr[-2000:])
+    seen: list[dict[str, Any]] = json.loads(html.unescape(found[1]))
+    return seen
+
+
+def after(browser: Path, folder: Path, page: str, policy: str, *, seconds: int) -> str:
+    """What has become of a page so many seconds after it was loaded under this policy."""
+    return _visit(browser, folder, {"/": (page, policy)}, seconds=seconds).stdout
+
+
+def _visit(
+    browser: Path, folder: Path, answers: Mapping[str, tuple[str, str]], *, seconds: int
+) -> subprocess.CompletedProcess[str]:
     with _serving(answers) as address:
-        done = subprocess.run(
+        return subprocess.run(
             [
                 *(str(browser), "--headless", "--no-sandbox", "--disable-gpu"),
                 *("--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking"),
                 f"--user-data-dir={folder / 'profile'}",
-                *("--virtual-time-budget=20000", "--dump-dom", f"http://{address}/"),
+                *(f"--virtual-time-budget={seconds * 1000}", "--dump-dom", f"http://{address}/"),
             ],
             capture_output=True,
             text=True,
             timeout=100,
             check=False,
         )
-    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found is not None, (done.stdout[-2000:], done.stderr[-2000:])
-    seen: list[dict[str, Any]] = json.loads(html.unescape(found[1]))
-    return seen
 
 
 @contextmanager

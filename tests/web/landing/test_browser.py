@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from exporter.web.landing import content_security_policy, landing_page
+from exporter.web.landing.times import duration
 from tests.support.components import chromium
-from tests.web.landing.browser import measure
+from tests.web.landing.browser import after, measure
 from tests.web.landing.statuses import (
     FIGURES,
     NO_FIGURES,
@@ -87,3 +89,25 @@ def test_the_verdict_is_there_and_nothing_is_tiny(seen):
     """The browser shows the headline, and no text below 12 pixels."""
     assert {one["headline"] for one in seen} == {"✓ Everything works", "✕ 7 of 12 feeds fail"}
     assert all(one["small"] == 0 for one in seen)
+
+
+def test_times_go_on_between_two_reloads_of_the_page(tmp_path):
+    """In the words in which the server writes them, and under the policy that it sends."""
+    page = landing_page([replace(account(), next_poll=NOW + 100), *in_trouble()], NOW, "/metrics")
+    moved = after(chromium(), tmp_path, page, content_security_policy(), seconds=40)
+    times = re.compile(r'<time [^>]*data-left="([^"]*)"[^>]*>\s*([^<]*?)\s*</time>')
+    before, later = times.findall(page), times.findall(moved)
+    assert [left for left, _ in later] == [left for left, _ in before]
+    passed: set[tuple[int, ...]] = set()
+    for (left, was), (_, said) in zip(before, later, strict=True):
+        seconds = [number for number in range(60) if words(float(left) - number) == said]
+        assert words(float(left)) == was
+        passed.update({tuple(seconds)} if len(seconds) == 1 else ())
+    assert len(passed) == 1, "all by the same seconds"
+    assert passed != {(0,)}
+
+
+def words(left):
+    if abs(left) < 1:
+        return "now"
+    return f"{duration(-left)} ago" if left < 0 else f"in {duration(left)}"
