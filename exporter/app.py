@@ -264,11 +264,11 @@ class Exporter:
                 remote_write_changed = config.remote_write != self._config.remote_write
                 writer = self._remote_writer(config.remote_write) if remote_write_changed else None
                 await self.polling.replace(config)
-                if self.leases is not None:
-                    self.leases.look_again()
                 if remote_write_changed:
                     await self._replace_remote_writer(writer)
                 self._config = config
+                if self.leases is not None:
+                    self.leases.look_again()
             except ExporterError as error:
                 self.shared.telemetry.reloaded(successful=False)
                 self._reload_failure = str(error)
@@ -316,10 +316,12 @@ class Exporter:
         return None if self.leases is None else self.leases.status()
 
     def healthy(self) -> str | None:
-        """None while every poll loop moves, else one sentence that says what is wrong."""
+        """None while every loop moves, else one sentence that says what is wrong."""
         missing = None if self._reloading.locked() else self.polling.not_polled()
         if missing is not None:
             return f"Account {missing} is not polled since a reload failed."
+        if self.leases is not None and self.leases.stuck():
+            return "The leases of accounts are not renewed."
         stuck = self.polling.stuck()
         return None if stuck is None else f"The poll loop of account {stuck} does not move."
 

@@ -165,6 +165,7 @@ class Accounts:
                         extra={"account": account.name, "error": str(error)},
                     )
                     failed.append(key_of(account))
+            self._held = {key: epoch for key, epoch in held.items() if key not in failed}
             await self._show([account.name for account in config.accounts])
         return failed
 

@@ -37,6 +37,9 @@ TAKEN_AT_ONCE: Final = 16
 RETRY_SECONDS: Final = 1.0
 """How soon a database that could not be asked is asked again, or after an interval if shorter."""
 
+STUCK_SECONDS: Final = 300.0
+"""Two leases and so long after the last look at them, something is wrong with this process."""
+
 
 class LeaseTelemetry(Protocol):
     """Where the keeper says what happens."""
@@ -86,7 +89,9 @@ class LeaseKeeper:
         self._telemetry = telemetry
         self._now = now
         self._held: dict[AccountKey, int] = {}
+        self._holding = True  # False while it is not known that exactly these are polled
         self._deadlines: dict[AccountKey, float] = {}
+        self._looked_at: float | None = None
         self._changing = asyncio.Lock()
         self._failed: dict[AccountKey, float] = {}
         self._wake = asyncio.Event()
@@ -126,8 +131,9 @@ class LeaseKeeper:
 
     def lost(self, key: AccountKey) -> None:
         """The ledger has refused a write: another replica has the account."""
-        self._deadlines[key] = self._now()
-        self._show_deadlines()
+        if key in self._held:
+            self._deadlines[key] = self._now()
+            self._show_deadlines()
         self._wake.set()
 
     def look_again(self) -> None:
@@ -138,21 +144,43 @@ class LeaseKeeper:
         """Start `run` as a task."""
         self._task = asyncio.create_task(self.run())
 
+    def stuck(self) -> bool:
+        """Whether the leases have not been looked at for long, nor the database found to be away."""
+        if self._looked_at is None:
+            return False
+        return self._now() - self._looked_at > 2 * self._lease_seconds + STUCK_SECONDS
+
     async def run(self) -> None:
         """Keep leases until cancelled."""
+        self._looked_at = self._now()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._drop_when_expired())
-            while True:
-                self._wake.clear()
-                try:
-                    wait = await self.look()
-                except LedgerError as error:
-                    self._note_reachable(reachable=False)
-                    log.warning("leases cannot be renewed", extra={"error": str(error)})
-                    wait = min(RETRY_SECONDS, self._interval)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await self._wake.wait()
+            group.create_task(self._repeat(self._drop_when_expired))
+            group.create_task(self._repeat(self._look_and_wait))
+
+    async def _repeat(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Do it for ever: an error that nobody foresaw must not end what all accounts depend on."""
+        while True:
+            try:
+                await step()
+            except LedgerError as error:
+                self._note_away(error)
+            except Exception:
+                log.exception("leases cannot be kept")
+            else:
+                continue
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _look_and_wait(self) -> None:
+        self._wake.clear()
+        try:
+            wait = await self.look()
+        except LedgerError as error:
+            self._note_away(error)
+            wait = min(RETRY_SECONDS, self._interval)
+        self._looked_at = self._now()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
 
     async def look(self) -> float:
         """Renew, look at all leases, take and give up; returns the seconds until the next time.
@@ -160,6 +188,8 @@ class LeaseKeeper:
         Raises LedgerError when the database cannot be asked.
         """
         async with self._changing:
+            if not self._holding:
+                await self._hold_exactly()
             wanted = self._configured()
             await self._drop([key for key in self._held if key not in wanted], release=True)
             asked_at = self._now()
@@ -205,8 +235,8 @@ class LeaseKeeper:
             task.cancel()
             await asyncio.wait({task})
         async with self._changing:
-            held = dict(self._held)
-            await self._drop(list(held), release=False)
+            held, self._held = self._held, {}
+            await self._hold_exactly()
             with suppress(LedgerError):
                 await self._worker.run(self._leases.leave, held)
 
@@ -230,10 +260,7 @@ class LeaseKeeper:
                 self._telemetry.lease_taken_over()
         self._show_deadlines()
         log.info("accounts taken", extra={"accounts": ", ".join(key.account for key in taken)})
-        failed = await self._hold(dict(self._held))
-        for key in failed:
-            self._failed[key] = self._now() + self._lease_seconds
-        await self._drop(failed, release=True, shown=False)
+        await self._hold_exactly()
 
     def _configured(self) -> frozenset[AccountKey]:
         """The accounts of the configuration but for those that could not be loaded a while ago."""
@@ -241,37 +268,48 @@ class LeaseKeeper:
         self._failed = {key: until for key, until in self._failed.items() if until > now}
         return frozenset(key for key in self._wanted() if key not in self._failed)
 
-    async def _drop(
-        self, keys: Collection[AccountKey], *, release: bool, shown: bool = True
-    ) -> None:
+    async def _drop(self, keys: Collection[AccountKey], *, release: bool) -> None:
         """Stop polling and showing these; only then may another replica have them."""
         if not keys:
             return
-        given_up = {key: self._held.pop(key) for key in keys}
-        if shown:
-            await self._hold(dict(self._held))
-        for key in keys:
-            self._deadlines.pop(key, None)
-        self._show_deadlines()
+        given_up = {key: self._held.pop(key) for key in keys if key in self._held}
+        await self._hold_exactly()
         if release:
-            names = ", ".join(key.account for key in keys)
+            await self._release(given_up)
+
+    async def _hold_exactly(self) -> None:
+        """Poll and show what is held, and nothing else; give up what cannot be loaded."""
+        self._holding = False
+        failed = await self._hold(dict(self._held))
+        self._holding = True
+        given_up = {key: self._held.pop(key) for key in failed}
+        # An account without a deadline may be shown for ever, so that this comes last.
+        self._deadlines = {key: self._deadlines[key] for key in self._held}
+        self._show_deadlines()
+        for key in failed:
+            self._failed[key] = self._now() + self._lease_seconds
+        await self._release(given_up)
+
+    async def _release(self, given_up: Mapping[AccountKey, int]) -> None:
+        if given_up:
+            names = ", ".join(key.account for key in given_up)
             log.info("accounts given up", extra={"accounts": names})
             await self._worker.run(self._leases.release, given_up)
 
     async def _drop_when_expired(self) -> None:
         """Stop polling what is not to be shown any more, also while the database is away."""
-        while True:
-            first = min(self._deadlines.values(), default=self._now() + self._interval)
-            # Not for long at a time: the clock of `sleep` may stand still while the machine sleeps.
-            await asyncio.sleep(min(max(0.0, first - self._now()) + 0.001, self._interval))
-            if all(until > self._now() for until in self._deadlines.values()):
-                continue
-            async with self._changing:
-                now = self._now()
-                expired = [key for key, until in self._deadlines.items() if until <= now]
-                for key in expired:
+        first = min(self._deadlines.values(), default=self._now() + self._interval)
+        # Not for long at a time: the clock of `sleep` may stand still while the machine sleeps.
+        await asyncio.sleep(min(max(0.0, first - self._now()) + 0.001, self._interval))
+        if all(until > self._now() for until in self._deadlines.values()):
+            return
+        async with self._changing:
+            now = self._now()
+            expired = [key for key, until in self._deadlines.items() if until <= now]
+            for key in expired:
+                if key in self._held:
                     self._note_lost(key)
-                await self._drop(expired, release=False)
+            await self._drop(expired, release=False)
 
     def _until(self, asked_at: float, left_seconds: float) -> float:
         """Until when an account may be shown whose lease had so long left after `asked_at`."""
@@ -293,6 +331,10 @@ class LeaseKeeper:
     def _note_reachable(self, *, reachable: bool) -> None:
         self._reachable = reachable
         self._telemetry.ledger_reachable(reachable=reachable)
+
+    def _note_away(self, error: LedgerError) -> None:
+        self._note_reachable(reachable=False)
+        log.warning("leases cannot be renewed", extra={"error": str(error)})
 
     def _note_lost(self, key: AccountKey) -> None:
         self._telemetry.lease_lost()

@@ -13,7 +13,7 @@ from exporter.exposition.validity import Validity
 from exporter.ledger.leases import AccountKey, Holder
 from exporter.ledger.thread import Worker
 from exporter.model.errors import LedgerWriteError
-from exporter.polling.lease_keeper import SHOWN_PART, LeaseKeeper
+from exporter.polling.lease_keeper import SHOWN_PART, STUCK_SECONDS, LeaseKeeper
 from exporter.polling.status import LeasesStatus, ReplicaStatus
 from tests.polling.leases import LEASE_SECONDS, Database
 from tests.support.virtual_time import in_virtual_time
@@ -52,6 +52,7 @@ class Replica:
         self.database = database
         self.polled: dict[AccountKey, int] = {}
         self.broken: set[AccountKey] = set()
+        self.bugs = 0
         self.wanted: tuple[AccountKey, ...] = ACCOUNTS
         self.notes = Notes()
         self.worker = Worker()
@@ -71,6 +72,9 @@ class Replica:
         )
 
     async def hold(self, held: Mapping[AccountKey, int]) -> Collection[AccountKey]:
+        if self.bugs:
+            self.bugs -= 1
+            raise RuntimeError("a bug")
         self.polled = {key: epoch for key, epoch in held.items() if key not in self.broken}
         return [key for key in held if key in self.broken]
 
@@ -241,6 +245,104 @@ async def test_the_status_is_who_holds_what_and_what_nobody_holds(replicas, data
     assert one.keeper.status() == LeasesStatus(
         "a", (ReplicaStatus("a", ("one", "two")),), ("three",), reachable=True
     )
+
+
+async def test_accounts_that_were_taken_when_a_bug_came_up_are_polled_all_the_same(replicas):
+    one, _ = replicas
+    one.bugs = 1
+    with pytest.raises(RuntimeError):
+        await one.keeper.look()
+    assert one.polled == {}
+    await one.keeper.look()
+    assert one.shown == {"one", "two", "three"}
+    assert one.polled == dict.fromkeys(ACCOUNTS, 1)
+
+
+async def test_an_account_whose_giving_up_met_a_bug_is_shown_no_longer_than_its_lease(
+    replicas, database
+):
+    one, two = replicas
+    await one.keeper.look()
+    one.wanted = two.wanted = ACCOUNTS[:1]
+    one.bugs = 1
+    with pytest.raises(RuntimeError):
+        await one.keeper.look()
+    assert database.rows[ACCOUNTS[1]].holder is not None, "it may be shown still"
+    database.now += SHOWN_SECONDS
+    assert one.shown == set()
+    await one.keeper.look()
+    assert one.polled == {ACCOUNTS[0]: 1}
+    assert database.rows[ACCOUNTS[1]].holder is None
+
+
+async def test_a_write_refused_after_the_account_was_given_up_changes_nothing(replicas):
+    one, _ = replicas
+    one.wanted = ACCOUNTS[:1]
+    await one.keeper.look()
+    one.keeper.lost(ACCOUNTS[1])
+    assert one.validity.expired() == frozenset()
+    await one.keeper.look()
+    assert one.shown == {"one"}
+    assert not one.notes.counts
+
+
+@in_virtual_time
+async def test_leases_are_kept_after_an_error_that_nobody_foresaw(caplog) -> None:
+    """Wherever it comes up: in looking at the leases, or in dropping those that ran out."""
+    database = Database()
+    loop = asyncio.get_running_loop()
+
+    def now() -> float:
+        database.now = 1000 + loop.time()
+        return database.now
+
+    replica = Replica(database, "a", now)
+    assert not replica.keeper.stuck(), "not begun"
+    renew = replica.leases.renew
+    running = asyncio.create_task(replica.keeper.run())
+    try:
+        await asyncio.sleep(1)
+        assert replica.shown == {"one", "two", "three"}
+
+        def bug(*_: object) -> None:
+            raise RuntimeError("a bug")
+
+        replica.leases.renew = bug
+        replica.bugs = 3
+        await asyncio.sleep(SHOWN_SECONDS + 1)
+        assert replica.shown == set()
+        assert replica.bugs < 3
+        await asyncio.sleep(10)
+        assert replica.polled == {}
+        assert replica.notes.counts["lost"] == 3, "once each"
+        assert not replica.keeper.stuck()
+        await asyncio.sleep(2 * LEASE_SECONDS + STUCK_SECONDS)
+        assert replica.keeper.stuck()
+        assert 0 < caplog.messages.count("leases cannot be kept") < 600
+        replica.leases.renew = renew
+        await asyncio.sleep(2)
+        assert replica.shown == {"one", "two", "three"}
+        assert not replica.keeper.stuck()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        replica.worker.close()
+
+
+@in_virtual_time
+async def test_a_database_that_is_away_for_long_is_not_a_fault_of_this_process() -> None:
+    database = Database(away=True)
+    loop = asyncio.get_running_loop()
+    replica = Replica(database, "a", lambda: 1000 + loop.time())
+    running = asyncio.create_task(replica.keeper.run())
+    try:
+        await asyncio.sleep(2 * LEASE_SECONDS + STUCK_SECONDS + 10)
+        assert not replica.notes.reachable
+        assert not replica.keeper.stuck()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        replica.worker.close()
 
 
 @in_virtual_time

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -221,3 +222,17 @@ async def test_a_poll_loop_that_does_not_move_is_noticed(tmp_path: Path) -> None
         assert "live" in (exporter.healthy() or "")
         assert await simulation.poll()
         assert exporter.healthy() is None
+
+
+async def test_leases_that_are_not_renewed_any_more_are_noticed(
+    tmp_path: Path, monkeypatch
+) -> None:
+    simulation = Simulation(tmp_path, providers=["millicast"])
+    async with simulation.running() as exporter:
+        assert await simulation.poll()
+        keeper = SimpleNamespace(stuck=lambda: True)
+        with monkeypatch.context() as patched:
+            patched.setattr(exporter, "leases", keeper)
+            assert exporter.healthy() == "The leases of accounts are not renewed."
+            keeper.stuck = lambda: False
+            assert exporter.healthy() is None

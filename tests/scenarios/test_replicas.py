@@ -9,6 +9,7 @@ import pytest
 
 from exporter.ledger.book import Lease
 from exporter.ledger.leases import AccountKey
+from exporter.model.errors import LedgerWriteError
 from tests.attack.replicas import Replicas
 from tests.attack.reporting import Attack
 from tests.support.postgres import Server, postgres
@@ -87,6 +88,30 @@ async def test_only_accounts_that_are_held_are_polled_and_another_epoch_loads_th
         await exporter.polling.hold({vod: 2})
         assert [one.account.name for one in exporter.collectors] == ["vod"]
         assert exporter.accounts == tuple((name, ACCOUNTS[name]) for name in ACCOUNTS)
+
+
+async def test_an_account_that_cannot_be_loaded_is_named_and_left_to_other_replicas(
+    tmp_path: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulation = Simulation(
+        tmp_path,
+        providers=["millicast"],
+        ledger={"url": postgres.url(postgres.ledger())},
+        replica="one",
+    )
+    live = AccountKey("millicast", "live")
+    async with simulation.running() as exporter:
+
+        def book(*_: object, **__: object) -> None:
+            raise LedgerWriteError("its rows are damaged")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(exporter.shared.ledger), "book", staticmethod(book))
+            assert await exporter.polling.hold({live: 1}) == [live]
+        assert not exporter.collectors
+        assert exporter.healthy() is None, "a restart would not mend it"
+        assert await exporter.polling.hold({live: 2}) == []
+        assert [one.account.name for one in exporter.collectors] == ["live"]
 
 
 async def test_an_account_whose_lease_was_taken_is_not_written_to(
