@@ -14,8 +14,8 @@ SOURCES := $(wildcard exporter tests tools benchmarks)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.runtime ## the whole product on this machine: no account, no network
-	$(BIN)/python -m exporter demo
+demo: .venv/.runtime ## the whole product on this machine: no account, no network; ARGS passes flags on
+	$(BIN)/python -m exporter demo $(ARGS)
 
 test: .venv/.development ## run the tests; ARGS="-k ledger" narrows them
 	@$(BIN)/python -m tests.support.helm
