@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import idle, polling, scraping
+from benchmarks import idle, polling, scraping, startup
 from benchmarks.results import Result, save, table
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "interference": polling.measure_interference,
     "polls": polling.measure_cost,
     "requests": idle.measure,
+    "commands": startup.measure,
     "start": scraping.start,
     "memory": scraping.memory,
     "ledger": polling.measure_ledger,

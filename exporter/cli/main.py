@@ -15,7 +15,6 @@ from types import SimpleNamespace
 import click
 
 from exporter.cli import flags
-from exporter.model.errors import ConfigError, ExporterError
 
 MODULES = {
     "serve": "serve",
@@ -39,11 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module = import_module(f"exporter.cli.{MODULES[chosen.command.partition(' ')[0]]}")
         command: Callable[[SimpleNamespace], int] = module.command
         return command(chosen)
-    except ConfigError as error:
-        # Each begins with file and line, so that an editor can jump there.
-        click.echo("\n".join(error.faults), err=True)
-    except ExporterError as error:
-        flags.complain(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -53,6 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         flags.complain(_told(error))
         if error.errno in _UNWRITTEN:
             _drop_output()
+    except Exception as error:
+        # Imported only now, with the model that it stands in: most runs need neither.
+        from exporter.model.errors import ConfigError, ExporterError
+
+        if isinstance(error, ConfigError):
+            # Each begins with file and line, so that an editor can jump there.
+            click.echo("\n".join(error.faults), err=True)
+        elif isinstance(error, ExporterError):
+            flags.complain(str(error))
+        else:
+            raise
     return 1
 
 

@@ -1,43 +1,18 @@
 """The healthcheck against real listeners."""
 
-import http.server
+import contextlib
 import socket
 import ssl
 import threading
-from contextlib import contextmanager
+import time
 
 import pytest
 import trustme
 
 from exporter.cli.healthcheck import check, health_url
+from tests.cli.listeners import answering
 
 pytestmark = pytest.mark.sockets
-
-
-@contextmanager
-def answering(status, body, *, context=None):
-    """A server that answers every request so; gives its port."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +73,41 @@ def test_an_exporter_that_hangs_is_not_waited_for():
         assert check(url, timeout_seconds=0.1) == f"{url} does not answer within 0.1 s"
 
 
-def test_nonsense_is_refused_in_one_line():
-    assert check("127.0.0.1:10032") == (
-        "127.0.0.1:10032 cannot be reached: unknown url type: 127.0.0.1"
-    )
+@pytest.mark.timeout(20)
+def test_an_exporter_whose_answer_never_ends_is_not_waited_for():
+    """Each piece comes in time, the whole answer does not."""
+
+    def drip(connection):
+        with connection, contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"H")
+                time.sleep(0.02)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = health_url(f":{server.getsockname()[1]}")
+        dripping = threading.Thread(target=lambda: drip(server.accept()[0]))
+        dripping.start()
+        assert check(url, timeout_seconds=0.2) == f"{url} does not answer within 0.2 s"
+    dripping.join()
+
+
+@pytest.mark.parametrize("said", [b"", b"220 mail.example ESMTP\r\n", b"HTTP/1.1 yes\r\n\r\n"])
+def test_what_speaks_another_protocol_is_told_as_that(said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        url = health_url(f":{server.getsockname()[1]}")
+        assert check(url) == f"{url} does not answer in HTTP"
+        thread.join()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:10032", "ftp://127.0.0.1/", "http://"])
+def test_nonsense_is_refused_in_one_line(url):
+    assert check(url) == f"{url} cannot be reached: this is no URL of a web server"
