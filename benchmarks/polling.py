@@ -202,18 +202,25 @@ def livepeer_page(rows: int = 10_000) -> Result:
     async def get(request: Request, _: str) -> bytes:
         return page if "playbackId" in dict(request.params).values() else b"[]"
 
+    async def fetch() -> None:
+        # Without a result: `asyncio.run` puts that of its task into the text of an error that is
+        # not shown, and would be measured with it.
+        await PollFetcher(get).fetch(feed, [ask])
+
     ratios = []
     for _ in range(7):
         started = time.process_time()
         decode(page)
         mere = time.process_time() - started
         started = time.process_time()
-        asyncio.run(PollFetcher(get).fetch(feed, [ask]))
+        asyncio.run(fetch())
         ratios.append((time.process_time() - started) / mere)
     return Result(
         "processor time of one Livepeer page, read and merged ÷ merely decoding it",
         f"{rows:,} rows",
         median(ratios),
+        target=20,
+        at_least=False,
     )
 
 

@@ -48,8 +48,8 @@ def amount(value: int | float, *, path: str, scale: int = 1) -> int:
     """
     if not 0 <= value <= LARGEST_AMOUNT:  # false for NaN, too
         raise SchemaError(f"{path}: an amount must lie between 0 and 2^53, not {value!r}")
-    if isinstance(value, int):
-        parts = value * scale
+    if isinstance(value, int) or value.is_integer():
+        parts = int(value) * scale
     else:
         parts = int((Decimal(repr(value)) * scale).to_integral_value())
     if parts > LARGEST_AMOUNT:

@@ -442,7 +442,8 @@ class TestViewership:
     @pytest.mark.parametrize("index", range(4))
     def test_hours_that_were_not_asked_for_are_ignored(self, index):
         """`from` belongs to the window, `to` does not."""
-        rows = [views(timestamp=(START + hour * HOUR) * 1000, **PARTS) for hour in (-1, 0, 3, 4)]
+        hours = (-1, 0, 3, 4, 4, 0, -1)
+        rows = [views(timestamp=(START + hour * HOUR) * 1000, **PARTS) for hour in hours]
         answer = read(WITH_BROWSERS, rows, index)
         assert {(row.start - START) // HOUR for row in answer.usage} == {0, 3}
 

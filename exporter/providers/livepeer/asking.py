@@ -64,12 +64,31 @@ def halves(request: Request) -> tuple[Request, ...]:
     )
 
 
-def hour_of(milliseconds: int | float, request: Request, *, path: str) -> int | None:
-    """The start of the row's hour; None when it lies outside the request's window."""
-    start = Step.HOUR.floor(values.instant(milliseconds, path=path))
-    span = request.span
-    assert span is not None  # noqa: S101 - only requests with a window have such rows
-    return start if span.window.start <= start < span.window.end else None
+class Hours:
+    """The hours that the rows of the answer to `request` are of; `key` is where a row says it.
+
+    Each instant is converted once: many rows are of few hours.
+    """
+
+    def __init__(self, request: Request, key: str = "timestamp") -> None:
+        assert request.span is not None  # noqa: S101 - only requests with a window have such rows
+        self._window = request.span.window
+        self._key = key
+        self._known: dict[int | float, int | None] = {}
+
+    def of(self, milliseconds: int | float, index: int | None) -> int | None:
+        """The start of the hour of row `index`; None when it lies outside the request's window.
+
+        The index is None for an answer that is no list. Raises SchemaError for what is no instant.
+        """
+        try:
+            return self._known[milliseconds]
+        except KeyError:
+            row = "$" if index is None else f"$[{index}]"
+            start = Step.HOUR.floor(values.instant(milliseconds, path=f"{row}.{self._key}"))
+            found = start if self._window.start <= start < self._window.end else None
+            self._known[milliseconds] = found
+            return found
 
 
 class LivepeerFeed(ABC):

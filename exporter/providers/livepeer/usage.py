@@ -22,7 +22,7 @@ from exporter.model import (
     values,
 )
 from exporter.model.errors import SchemaError
-from exporter.providers.livepeer.asking import MINUTE, LivepeerFeed, halves, hour_of, hourly
+from exporter.providers.livepeer.asking import MINUTE, Hours, LivepeerFeed, halves, hourly
 from exporter.providers.livepeer.wire import Billed
 
 _PATH: Final = "/data/usage/query"
@@ -50,12 +50,13 @@ class BilledUsage(LivepeerFeed):
         rows = answer if isinstance(answer, list) else [answer]
         usage: list[Usage] = []
         stored: dict[int, int] = {}
+        hours = Hours(request, "TimeInterval")
         for index, row in enumerate(rows):
             path = f"$[{index}]" if listed else "$"
             if not row.documented:
                 raise SchemaError(f"{path}: none of the documented keys")
             if row.time_interval is not UNSET and row.time_interval is not None:
-                start = hour_of(row.time_interval, request, path=f"{path}.TimeInterval")
+                start = hours.of(row.time_interval, index if listed else None)
             elif listed:
                 raise SchemaError(f"{path}: no 'TimeInterval' in an answer by the hour")
             elif parts := halves(request):

@@ -30,7 +30,7 @@ from exporter.model import (
     values,
 )
 from exporter.model.errors import SchemaError
-from exporter.providers.livepeer.asking import ALL, BREAKDOWN, MINUTE, LivepeerFeed, hour_of, hourly
+from exporter.providers.livepeer.asking import ALL, BREAKDOWN, MINUTE, Hours, LivepeerFeed, hourly
 from exporter.providers.livepeer.wire import Total, Views
 
 _VIEWS: Final = "/data/views/query"
@@ -57,13 +57,13 @@ class _Breakdown:
     def read(self, rows: list[Views], request: Request) -> list[Usage]:
         """The usage of `rows`; rows with equal labels are summed later."""
         usage: list[Usage] = []
+        hours = Hours(request)
         for index, row in enumerate(rows):
-            path = f"$[{index}]"
             subject = self.subject(row)
             if subject is UNSET:
-                raise SchemaError(f"{path}: no {self.key!r} in an answer broken down by it")
+                raise SchemaError(f"$[{index}]: no {self.key!r} in an answer broken down by it")
             labels = (ALL, self.label(subject))
-            usage += _viewed(row, request, path, self.views, self.viewing_seconds, labels=labels)
+            usage += _viewed(row, index, hours, self.views, self.viewing_seconds, labels)
         return usage
 
 
@@ -123,13 +123,14 @@ class Viewership(LivepeerFeed):
         newest_complete = Step.HOUR.floor(ask.now) - HOUR
         usage = []
         levels: list[Level] = []
+        hours = Hours(request)
         for index, row in enumerate(rows):
             path = f"$[{index}]"
-            start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+            start = hours.of(row.timestamp, index)
             if start is None:
                 continue
             usage += _viewed(
-                row, request, path, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
+                row, index, hours, measures.VIEWS, measures.VIEWING_SECONDS, labels=(ALL,)
             )
             if row.exits_before_start is not None:
                 exits = values.amount(
@@ -165,27 +166,29 @@ class Viewership(LivepeerFeed):
 
 def _viewed(
     row: Views,
-    request: Request,
-    path: str,
+    index: int,
+    hours: Hours,
     views: Measure,
     viewing_seconds: Measure,
-    *,
     labels: tuple[str, ...],
 ) -> list[Usage]:
-    """The views and the viewing time of `row`, without fields that are null.
+    """The views and the viewing time of the answer's row `index`, without fields that are null.
 
     Empty when the row's hour lies outside the request's window.
     """
-    start = hour_of(row.timestamp, request, path=f"{path}.timestamp")
+    start = hours.of(row.timestamp, index)
     if start is None:
         return []
     usage = []
-    if row.view_count is not None:
-        count = values.whole(row.view_count, path=f"{path}.viewCount")
-        usage.append(Usage(views, labels, start, HOUR, count))
-    if row.playtime_mins is not None:
-        time = values.amount(row.playtime_mins, path=f"{path}.playtimeMins", scale=MINUTE)
-        usage.append(Usage(viewing_seconds, labels, start, HOUR, time))
+    try:
+        if row.view_count is not None:
+            count = values.whole(row.view_count, path=".viewCount")
+            usage.append(Usage(views, labels, start, HOUR, count))
+        if row.playtime_mins is not None:
+            time = values.amount(row.playtime_mins, path=".playtimeMins", scale=MINUTE)
+            usage.append(Usage(viewing_seconds, labels, start, HOUR, time))
+    except SchemaError as error:  # only now: a row's path takes as long to write as its values
+        raise SchemaError(f"$[{index}]{error}") from None
     return usage
 
 
@@ -221,10 +224,11 @@ class Creators(LivepeerFeed):
     def parse(self, request: Request, body: bytes, ask: Ask) -> Answer:
         rows = _VIEWS_DECODER.decode(body) or []
         labels = (ALL, *request.subjects)
+        hours = Hours(request)
         usage = [
             found
             for index, row in enumerate(rows)
-            for found in _viewed(row, request, f"$[{index}]", *self.measures, labels=labels)
+            for found in _viewed(row, index, hours, *self.measures, labels)
         ]
         return Answer(usage=usage, remarks=_empty_list_remarks(rows, request))
 
