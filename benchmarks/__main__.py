@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import idle, polling, scraping, startup
+from benchmarks import idle, polling, publishing, scraping, startup
 from benchmarks.results import Result, save, table
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "scrapes": scraping.measure,
     "interference": polling.measure_interference,
     "polls": polling.measure_cost,
+    "publishing": publishing.measure,
     "requests": idle.measure,
     "commands": startup.measure,
     "start": scraping.start,

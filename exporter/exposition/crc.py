@@ -6,6 +6,7 @@ to multiply its CRC by x^8n; that factor depends on n alone.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 _POLYNOMIAL: Final = 0xEDB88320
@@ -36,15 +37,29 @@ def _powers() -> tuple[int, ...]:
     return tuple(powers)
 
 
-_SHIFTS: Final = _powers()
+_POWERS: Final = _powers()
+_DIGIT_BITS: Final = 8
+
+
+@cache
+def _shift_by_digit(digit: int, position: int) -> int:
+    """The shift by `digit` times 256^`position` bytes; there are 255 for each position."""
+    shift = _ONE
+    for bit in range(_DIGIT_BITS):
+        if digit >> bit & 1:
+            shift = _product(_POWERS[position * _DIGIT_BITS + bit], shift)
+    return shift
 
 
 def shift_by(length: int) -> int:
     """The factor that stands for `length` bytes put behind a piece."""
     shift = _ONE
-    for number in range(length.bit_length()):
-        if length >> number & 1:
-            shift = _product(_SHIFTS[number], shift)
+    position = 0
+    while length:
+        length, digit = divmod(length, 1 << _DIGIT_BITS)
+        if digit:
+            shift = _product(_shift_by_digit(digit, position), shift)
+        position += 1
     return shift
 
 

@@ -17,9 +17,8 @@ _ONE_PIECE_BYTES = 1 << 22
 _CHUNK_BYTES = 1 << 16
 """Blocks up to this size are joined with their neighbours; larger ones are sent as they are."""
 
-_ACCOUNTS_PER_GROUP = 16
-"""The blocks of a family are joined in groups of this many accounts. When one account's block
-changes, only its group is joined again."""
+_FAN_OUT = 6
+"""The blocks of a family are joined as a tree, this many at each of its nodes."""
 
 
 @dataclass(frozen=True)
@@ -111,52 +110,79 @@ class Assembly(Generic[Key]):
         self._bodies: dict[Key, _Body] = {}
 
     def update(
-        self, accounts: Sequence[Mapping[Key, Block]], changed: Collection[Key] | None = None
+        self,
+        accounts: Sequence[Mapping[Key, Block]],
+        changed: Collection[tuple[int, Key]] | None = None,
     ) -> Section:
         """The section of these accounts' blocks.
 
-        `changed` are the families in which any account has other blocks than at the last update;
-        None stands for all of them, and for other accounts.
+        `changed` are those that are not as at the last update: the account's number in `accounts`,
+        and the family. None stands for everything, and for other accounts.
         """
-        bodies = self._bodies
-        for key in self._headers if changed is None else changed:
-            blocks = tuple(account[key] for account in accounts if key in account)
-            before = bodies.pop(key, None)
-            if not blocks:
-                continue
-            other = None if self._other_format is None else self._other_format._bodies.get(key)
-            if other is not None and other.blocks == blocks:
-                bodies[key] = other
+        if changed is None:
+            self._bodies = {}
+            changed = [(number, key) for number, account in enumerate(accounts) for key in account]
+        numbers: dict[Key, list[int]] = {}
+        for number, key in changed:
+            numbers.setdefault(key, []).append(number)
+        empty = (None,) * len(accounts)
+        for key, changed_numbers in numbers.items():
+            before = self._bodies.get(key) or _Body(empty)
+            blocks = list(before.blocks)
+            for number in changed_numbers:
+                blocks[number] = accounts[number].get(key)
+            body = None if self._other_format is None else self._other_format._bodies.get(key)
+            if body is None or body.blocks != tuple(blocks):
+                body = before.replaced(tuple(blocks), changed_numbers)
+            if body.section.length:
+                self._bodies[key] = body
             else:
-                bodies[key] = _Body.of(blocks, before)
+                self._bodies.pop(key, None)
         sections: list[Section] = []
         for key, header in self._headers.items():
-            if key in bodies:
-                sections += header, bodies[key].section
+            if key in self._bodies:
+                sections += header, self._bodies[key].section
         return Section.joined(sections)
+
+
+_NOTHING = Section((), (), 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """One family's blocks of all accounts, joined in groups of _ACCOUNTS_PER_GROUP."""
+    """One family's blocks, one for each account that has it, joined as a tree.
 
-    blocks: tuple[Block, ...]
-    groups: tuple[tuple[tuple[Block, ...], Section], ...]
-    section: Section
+    `levels` begins with the sections of _FAN_OUT accounts each; each further level joins as many
+    sections of the one before, the last has one. A changed block costs one section a level.
+    """
 
-    @classmethod
-    def of(cls, blocks: tuple[Block, ...], before: _Body | None) -> _Body:
-        """The body of these blocks; groups that did not change are taken from `before`."""
-        kept = () if before is None else before.groups
-        groups: list[tuple[tuple[Block, ...], Section]] = []
-        for number, start in enumerate(range(0, len(blocks), _ACCOUNTS_PER_GROUP)):
-            group = blocks[start : start + _ACCOUNTS_PER_GROUP]
-            if number < len(kept) and kept[number][0] == group:
-                groups.append(kept[number])
-            else:
-                groups.append((group, Section.of(group)))
-        section = Section.joined([section for _, section in groups])
-        return cls(blocks, tuple(groups), section)
+    blocks: tuple[Block | None, ...]
+    levels: tuple[tuple[Section, ...], ...] = ()
+
+    @property
+    def section(self) -> Section:
+        """The whole body."""
+        return self.levels[-1][0] if self.levels else _NOTHING
+
+    def replaced(self, blocks: tuple[Block | None, ...], changed: Iterable[int]) -> _Body:
+        """The body of these blocks, of which those of the `changed` accounts are new."""
+        numbers = {account // _FAN_OUT for account in changed}
+        width = -(-len(blocks) // _FAN_OUT)
+        level = list(self.levels[0]) if self.levels else [_NOTHING] * width
+        for number in numbers:
+            members = blocks[number * _FAN_OUT : (number + 1) * _FAN_OUT]
+            level[number] = Section.of([block for block in members if block is not None])
+        levels = [tuple(level)]
+        while width > 1:
+            below = levels[-1]
+            numbers = {number // _FAN_OUT for number in numbers}
+            width = -(-width // _FAN_OUT)
+            depth = len(levels)
+            level = list(self.levels[depth]) if self.levels else [_NOTHING] * width
+            for number in numbers:
+                level[number] = Section.joined(below[number * _FAN_OUT : (number + 1) * _FAN_OUT])
+            levels.append(tuple(level))
+        return _Body(blocks, tuple(levels))
 
 
 def build_page(section: Section, tail: Section, format: Format) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from exporter.exposition import (
     AccountPage,
@@ -52,7 +53,7 @@ class Publisher:
         self._validity = Validity() if validity is None else validity
         self._telemetry = telemetry
         self._pages: tuple[tuple[str, str, AccountPage], ...] = ()
-        self._other_accounts = True
+        self._assembled: tuple[tuple[str, str, AccountPage], ...] | None = None
         text = Assembly(FAMILIES, Format.TEXT)
         self._assemblies = {
             Format.TEXT: text,
@@ -67,7 +68,6 @@ class Publisher:
     def set_accounts(self, pages: Sequence[tuple[str, str, AccountPage]]) -> None:
         """Show these (provider, account, page) from the next publishing on."""
         self._pages = tuple(pages)
-        self._other_accounts = True
 
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
@@ -88,20 +88,26 @@ class Publisher:
 
     def _assemble(self) -> None:
         self._waiting = False
-        anew, self._other_accounts = self._other_accounts, False
-        changed = set().union(*(page.take_changed() for _, _, page in self._pages))
+        pages = self._pages
+        anew = pages is not self._assembled
+        taken = [page.take_changed() for _, _, page in pages]
+        changed = [(number, key) for number, theirs in enumerate(taken) for key in theirs]
         if not changed and not anew:
             return
         shown = tuple(
             _Shown(provider, account, {kind: page.blocks(kind) for kind in Format})
-            for provider, account, page in self._pages
+            if anew or theirs
+            else before
+            for (provider, account, page), theirs, before in zip_longest(
+                pages, taken, () if anew else self._shown
+            )
         )
         sections: dict[Choice, Section] = {}
         for kind, assembly in self._assemblies.items():
             blocks = [one.blocks[kind] for one in shown]
             sections[kind, None, frozenset()] = assembly.update(blocks, None if anew else changed)
-        self._shown, self._sections = shown, sections
-        self._freezer.update(sum(page.series for _, _, page in self._pages))
+        self._shown, self._sections, self._assembled = shown, sections, pages
+        self._freezer.update(sum(page.series for _, _, page in pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The newest page of all accounts, or of these alone."""

@@ -25,6 +25,10 @@ class Format(enum.Enum):
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
+    # Members are compared by identity. The hash of `Enum` is written in Python, and pages are kept
+    # by format.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True, slots=True)
 class Family:

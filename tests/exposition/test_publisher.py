@@ -71,6 +71,17 @@ async def test_what_was_rendered_is_shown_once_it_is_published(stand):
 
 
 @pytest.mark.parametrize("format", list(Format))
+async def test_each_publishing_shows_what_changed_since_the_one_before(stand, format):
+    for changed, views in ((0, 5), (1, 7), (1, 8), (0, 9)):
+        stand.count(changed, views)
+        await stand.publisher.publish()
+        for accounts, shown in ((None, (0, 1)), ({"one"}, (0,)), ({"two"}, (1,))):
+            page = stand.publisher.page(format, None if accounts is None else frozenset(accounts))
+            vendors = plain.page([(stand.books[number], {}) for number in shown], format, NOW)
+            assert b"".join(page.plain).decode().startswith(vendors)
+
+
+@pytest.mark.parametrize("format", list(Format))
 @pytest.mark.parametrize(
     ("accounts", "shown"),
     [(None, (0, 1)), ({"one"}, (0,)), ({"two"}, (1,)), ({"one", "two"}, (0, 1)), (set(), ())],
