@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import idle, polling, publishing, scraping, startup
+from benchmarks import guarded, idle, polling, publishing, scraping, startup
 from benchmarks.results import Result, save, table
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "scrapes": scraping.measure,
+    "guarded": guarded.measure,
     "interference": polling.measure_interference,
     "polls": polling.measure_cost,
     "publishing": publishing.measure,

@@ -63,9 +63,10 @@ accounts:
     return path
 
 
-def serve(config: Path, port: int) -> list[str]:
+def serve(config: Path, port: int, *options: str) -> list[str]:
     """The command that serves `config` on `port`."""
     return [
         *(sys.executable, "-m", "exporter", "serve", "--config.file", str(config)),
         *("--web.listen-address", f"127.0.0.1:{port}", "--web.max-requests", "1000"),
+        *options,
     ]

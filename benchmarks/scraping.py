@@ -36,6 +36,8 @@ class Target:
 
     port: int
     path: str
+    scheme: str = "http"
+    headers: tuple[str, ...] = ()
 
 
 def scrape(target: Target, *, compressed: bool = True) -> tuple[float, bytes]:
@@ -52,13 +54,13 @@ def scrape(target: Target, *, compressed: bool = True) -> tuple[float, bytes]:
 
 def per_second(wrk: str, target: Target, *, compressed: bool) -> float:
     """Answers a second to eight connections, by wrk on the other processor."""
-    header = ["--header", "Accept-Encoding: gzip"] if compressed else []
+    headers = (*target.headers, *(("Accept-Encoding: gzip",) if compressed else ()))
     output = subprocess.run(
         [
             *pinned(LOAD_CPU, [wrk]),
             *("--threads", "1", "--connections", "8", "--duration", f"{SECONDS}s"),
-            *header,
-            f"http://127.0.0.1:{target.port}{target.path}",
+            *(word for header in headers for word in ("--header", header)),
+            f"{target.scheme}://127.0.0.1:{target.port}{target.path}",
         ],
         check=True,
         capture_output=True,

@@ -17,6 +17,7 @@ from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.fast_path import MAX_RESPONSE_BYTES, Headers
 from exporter.web.landing import content_security_policy, landing_page
 from exporter.web.negotiation import accepts_gzip, choose_format
+from exporter.web.toolkit.guard import with_headers
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -100,7 +101,9 @@ class Server:
         self._max_requests = max_requests
         self._lifecycle = lifecycle
         self._in_flight = 0
-        self._cached_responses: dict[Representation, tuple[Page, bytes | None]] = {}
+        self._cached_responses: dict[
+            Representation, tuple[Page, tuple[tuple[bytes, bytes], ...], bytes | None]
+        ] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- no request here has a body
         """Respond to one request."""
@@ -145,20 +148,23 @@ class Server:
         """The form of the exposition that a scrape with these headers accepts."""
         return _representation(headers)
 
-    def ready_response(self, key: object) -> bytes | None:
+    def ready_response(
+        self, key: object, configured_headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> bytes | None:
         """The whole response to a scrape; None if it is large or too many are in flight."""
         if not isinstance(key, Representation) or self._in_flight >= self._max_requests:
             return None
         page = self._facts.page(key.format, None)
         cached = self._cached_responses.get(key)
-        if cached is not None and cached[0] is page:
-            return cached[1]
+        if cached is not None and cached[0] is page and cached[1] == configured_headers:
+            return cached[2]
         response = None
         if (page.gzip_length if key.gzip else page.plain_length) <= MAX_RESPONSE_BYTES:
-            head = b"".join(b"%b: %b\r\n" % header for header in _page_headers(page, key))
+            headers = with_headers(_page_headers(page, key), configured_headers)
+            head = b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in headers)
             body = b"".join(page.gzip if key.gzip else page.plain)
             response = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body
-        self._cached_responses[key] = (page, response)
+        self._cached_responses[key] = (page, configured_headers, response)
         return response
 
     def _selected_accounts(self, query: bytes) -> frozenset[str] | None:

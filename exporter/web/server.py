@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import uvicorn
 
 from exporter.web.app import Server
-from exporter.web.connections import Connection
 from exporter.web.fast_path import FastPath, factory
-from exporter.web.toolkit import WebSecurity
+from exporter.web.guarded_scrapes import guarded_fast_path
+from exporter.web.toolkit import Guarded, WebSecurity
 
 STOPPING_SECONDS = 3
 """How long scrapes that have begun may take after the signal to stop."""
@@ -34,12 +34,15 @@ class WebOptions:
 
 def http_server(server: Server, web: WebOptions) -> WebServer:
     """A uvicorn server for the application `server`; its `serve` takes the sockets."""
+    application: Server | Guarded
+    if web.security is None:
+        application, fast_path = server, FastPath(server, web.telemetry_path)
+    else:
+        application = guarded = web.security.wrap(server)
+        fast_path = guarded_fast_path(server, guarded, web.telemetry_path)
     config = uvicorn.Config(
-        server if web.security is None else web.security.wrap(server),
-        # The fast path knows nothing of passwords, rate limits and headers of a web configuration.
-        http=Connection  # type: ignore[arg-type]
-        if web.security is not None
-        else factory(FastPath(server, web.telemetry_path)),
+        application,
+        http=factory(fast_path),  # type: ignore[arg-type]
         ws="none",
         loop="none",
         lifespan="off",

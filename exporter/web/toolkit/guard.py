@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol, TypeAlias
 
 from exporter.web.toolkit.logins import Logins, TooManyLoginsError, credentials
@@ -42,6 +42,21 @@ class Guarded:
         self._clock = clock
         self._bucket: Bucket | None = None
 
+    def current(self) -> WebConfig:
+        """The configuration for the request that comes now."""
+        return self._web.current()
+
+    def admits_at_once(self, config: WebConfig, authorization: bytes | None) -> bool:
+        """Whether a request with this header is admitted without a check of its password.
+
+        If so, that has taken a token of the rate limit; if not, `__call__` decides.
+        """
+        if config.users:
+            given = credentials(authorization)
+            if given is None or not self._logins.is_cached(config.users, *given):
+                return False
+        return self._has_token(config.rate_limit)
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Refuse a request, or pass it to the application."""
         if scope["type"] == "lifespan":
@@ -64,10 +79,12 @@ class Guarded:
     async def _authenticated(
         self, config: WebConfig, scope: Message, receive: Receive, send: Send
     ) -> None:
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        given = credentials(header)
+        given = credentials(authorization(scope["headers"]))
+        client, _ = scope.get("client") or ("", 0)
         try:
-            accepted = given is not None and await self._logins.accept(config.users, *given)
+            accepted = given is not None and await self._logins.accept(
+                config.users, *given, client=client
+            )
         except TooManyLoginsError:
             await _refuse(scope, send, 503, b"Service Unavailable", retry_after=5)
             return
@@ -104,17 +121,28 @@ class Bucket:
         return True
 
 
+def authorization(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The first Authorization header; names are in lower case."""
+    return next((value for name, value in headers if name == b"authorization"), None)
+
+
 def _with_headers(headers: tuple[tuple[bytes, bytes], ...], send: Send) -> Send:
     """`send` that sets these headers, in place of the application's with the same names."""
-    names = {name.lower() for name, _ in headers}
 
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":
-            own = [one for one in message.get("headers", ()) if one[0].lower() not in names]
-            message = {**message, "headers": [*own, *headers]}
+            message = {**message, "headers": with_headers(message.get("headers", ()), headers)}
         await send(message)
 
     return add
+
+
+def with_headers(
+    own: Iterable[tuple[bytes, bytes]], configured: Iterable[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Both, but of the `own` ones none that is configured too."""
+    names = {name.lower() for name, _ in configured}
+    return [*(one for one in own if one[0].lower() not in names), *configured]
 
 
 async def _refuse(

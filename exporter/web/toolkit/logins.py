@@ -7,9 +7,12 @@ import base64
 import binascii
 import hashlib
 import os
-from collections import OrderedDict
+import sys
+import threading
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import bcrypt
 
@@ -20,7 +23,11 @@ MAX_PASSWORD_BYTES = 72
 THREADS = 2
 MAX_WAITING = 64
 """Checks that run or wait for a thread; with more, clients would time out before their turn."""
+MAX_WAITING_OF_A_CLIENT = 8
+"""Of these, checks for one client's address: who guesses passwords leaves room for others."""
 MAX_CACHED = 256
+NICENESS = 10
+"""Checks get the processor after scrapes and polls."""
 
 UNUSED_HASH = "abcdefghijklmnopqrstuu" + 31 * "."
 """Salt and digest of a hash to which no password is known."""
@@ -39,28 +46,46 @@ class Logins:
     def __init__(self) -> None:
         self._key = os.urandom(32)
         self._successful: OrderedDict[bytes, None] = OrderedDict()
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="login")
-        self._waiting = 0
+        self._pool = ThreadPoolExecutor(
+            THREADS, thread_name_prefix="login", initializer=_yield_to_others
+        )
+        self._waiting: Counter[str] = Counter()
 
-    async def accept(self, users: Mapping[bytes, Secret], name: bytes, password: bytes) -> bool:
-        """Whether this is the user's password. Raises TooManyLoginsError."""
+    def is_cached(self, users: Mapping[bytes, Secret], name: bytes, password: bytes) -> bool:
+        """Whether this is the user's password, as was found before; False if that is not known."""
+        known = users.get(name)
+        if known is None:
+            return False
+        digest = self._digest(name, password, known.reveal().encode())
+        if digest not in self._successful:
+            return False
+        self._successful.move_to_end(digest)
+        return True
+
+    async def accept(
+        self, users: Mapping[bytes, Secret], name: bytes, password: bytes, *, client: str
+    ) -> bool:
+        """Whether this is the user's password; `client` is the address that it came from.
+
+        Raises TooManyLoginsError.
+        """
+        if self.is_cached(users, name, password):
+            return True
+        if self._waiting.total() >= MAX_WAITING or self._waiting[client] >= MAX_WAITING_OF_A_CLIENT:
+            raise TooManyLoginsError
         known = users.get(name)
         hashed = (known.reveal() if known is not None else unknown_hash(users)).encode()
-        digest = self._digest(name, password, hashed)
-        if digest in self._successful:
-            self._successful.move_to_end(digest)
-            return True
-        if self._waiting >= MAX_WAITING:
-            raise TooManyLoginsError
-        self._waiting += 1
+        self._waiting[client] += 1
         try:
             loop = asyncio.get_running_loop()
             is_match = await loop.run_in_executor(self._pool, matches, password, hashed)
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
         accepted = is_match and known is not None
         if accepted:
-            self._successful[digest] = None
+            self._successful[self._digest(name, password, hashed)] = None
             if len(self._successful) > MAX_CACHED:
                 self._successful.popitem(last=False)
         return accepted
@@ -74,6 +99,13 @@ class Logins:
         for part in parts:
             digest.update(b"%d:" % len(part) + part)
         return digest.digest()
+
+
+def _yield_to_others() -> None:
+    """Lower this thread's priority. On Linux, each thread has one of its own."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def unknown_hash(users: Mapping[bytes, Secret]) -> str:

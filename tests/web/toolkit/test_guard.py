@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import logging
+import os
 import subprocess
+import sys
 import threading
 
 import bcrypt
@@ -170,7 +172,9 @@ async def test_no_more_logins_wait_than_can_be_computed_soon(monkeypatch):
     users = {b"%d" % number: Secret(HASH) for number in range(logins.MAX_WAITING + 1)}
 
     async def accept(number):
-        return await one.accept(users, b"%d" % number, PASSWORD.encode())
+        return await one.accept(
+            users, b"%d" % number, PASSWORD.encode(), client=f"192.0.2.{number}"
+        )
 
     async with asyncio.TaskGroup() as group:
         waiting = [group.create_task(accept(number)) for number in range(logins.MAX_WAITING)]
@@ -184,11 +188,49 @@ async def test_no_more_logins_wait_than_can_be_computed_soon(monkeypatch):
     one.close()
 
 
+async def test_one_client_leaves_room_for_others(monkeypatch):
+    release = threading.Event()
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: release.wait())
+    one = logins.Logins()
+    users = {b"alice": Secret(HASH)}
+
+    async def accept(number, client):
+        return await one.accept(users, b"alice", b"%d" % number, client=client)
+
+    async with asyncio.TaskGroup() as group:
+        guesses = [
+            group.create_task(accept(number, "192.0.2.1"))
+            for number in range(logins.MAX_WAITING_OF_A_CLIENT)
+        ]
+        await asyncio.sleep(0)  # every one has begun
+        try:
+            with pytest.raises(logins.TooManyLoginsError):
+                await accept(99, "192.0.2.1")
+            other = group.create_task(accept(100, "192.0.2.2"))
+            await asyncio.sleep(0)
+        finally:
+            release.set()
+    assert other.result()
+    assert all(guess.result() for guess in guesses)
+    assert await accept(101, "192.0.2.1"), "the earlier ones do not count any more"
+    one.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_passwords_are_checked_at_a_lower_priority(monkeypatch):
+    found = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *_: found.append(os.nice(0)))
+    one = logins.Logins()
+    await one.accept({}, b"alice", b"", client="192.0.2.1")
+    assert found == [min(19, os.nice(0) + logins.NICENESS)]
+    one.close()
+
+
 async def test_the_remembered_logins_are_few():
     one = logins.Logins()
     users = {b"%d" % number: Secret(HASH) for number in range(logins.MAX_CACHED + 5)}
     for name in users:
-        assert await one.accept(users, name, PASSWORD.encode())
+        assert await one.accept(users, name, PASSWORD.encode(), client="192.0.2.1")
     assert len(one._successful) == logins.MAX_CACHED
     one.close()
 
