@@ -133,6 +133,8 @@ def configure(machine, vendor):
     machine.run("chown", f"root:{NAME}", SECRET)
     machine.run("chmod", "640", SECRET)
     accounts = f"""\
+ledger:
+  path: {LEDGER}
 accounts:
   - name: studio
     provider: livepeer
@@ -151,7 +153,7 @@ def start(machine):
     (mask,) = unit_settings(unit, "UMask")
     (file,) = unit_settings(unit, "EnvironmentFile")
     environment = machine.run("cat", file.removeprefix("-")).split("\n")
-    words = shlex.split(command.replace("%S", "/var/lib"))
+    words = shlex.split(command)
     masked = ["sh", "-c", 'umask "$0" && exec "$@"', mask, "env", "-i", *environment, *words]
     return machine.running(*masked, user=user)
 
@@ -205,7 +207,11 @@ def test_removing_keeps_what_was_counted_and_configured_and_purging_takes_all(ma
     machine.install()
     machine.write(LEDGER, "counted")
     machine.write(SECRET, "invented")
+    wanted = f"/etc/systemd/system/multi-user.target.wants/{NAME}.service"
+    machine.run("mkdir", "-p", str(Path(wanted).parent))
+    machine.run("ln", "-s", f"/usr/lib/systemd/system/{NAME}.service", wanted)
     machine.run("dpkg", "--remove", NAME)
+    assert subprocess.run(machine.command("test", "-L", wanted)).returncode == 1
     assert not machine.has(f"/usr/bin/{NAME}")
     assert not machine.has(f"/usr/lib/{NAME}")
     for path in (LEDGER, SECRET, CONFIGURATION, f"/etc/default/{NAME}"):
@@ -218,6 +224,16 @@ def test_removing_keeps_what_was_counted_and_configured_and_purging_takes_all(ma
     for path in (f"/var/lib/{NAME}", f"/etc/{NAME}", f"/etc/default/{NAME}"):
         assert not machine.has(path), path
     assert machine.run("getent", "passwd", NAME)
+
+
+def test_every_command_finds_the_ledger_that_the_unit_writes(machine):
+    machine.install()
+    machine.write(SECRET, "invented")
+    said = machine.run(NAME, "check-config", f"--config.file={CONFIGURATION}")
+    assert f"ledger: SQLite, {LEDGER}," in said
+    unit = machine.run("cat", f"/usr/lib/systemd/system/{NAME}.service")
+    (command,) = unit_settings(unit, "ExecStart")
+    assert command == f"/usr/bin/{NAME} --config.file={CONFIGURATION}"
 
 
 def test_an_upgrade_keeps_a_changed_configuration_and_restarts_what_runs(machine):

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.cli import flags
 from tests.deploy.configurations import credential_files
@@ -55,13 +56,18 @@ def test_systemd_calls_its_exposure_two_of_ten_or_less(analyze):
 
 def test_the_command_is_one_that_the_exporter_takes():
     (command,) = settings("ExecStart")
-    program, *words = command.replace("%S", "/var/lib").split()
+    program, *words = command.split()
     chosen = flags.parse(words, {})
-    (state,) = settings("StateDirectory")
     assert program == PROGRAM
     assert chosen.command == "serve"
     assert chosen.config_file == Path("/etc/media-usage-exporter/config.yaml")
-    assert Path(chosen.ledger_path).parent == Path("/var/lib", state)
+    assert chosen.ledger_path is None, "or other commands would look for the ledger elsewhere"
+
+
+def test_the_example_keeps_its_ledger_where_the_unit_may_write():
+    (state,) = settings("StateDirectory")
+    example = yaml.safe_load((SYSTEMD / "config.yaml").read_text("utf-8"))
+    assert Path(example["ledger"]["path"]).parent == Path("/var/lib", state)
 
 
 def test_the_example_finds_each_of_its_credentials():
