@@ -31,4 +31,9 @@ async def _emulate(chosen: SimpleNamespace, listener: socket.socket) -> None:
             click.echo(
                 demo.configuration(address, folder, emulated, cadence_seconds=60, every_feed=False)
             )
+            click.echo(
+                f"emulated vendors at http://{address} until Ctrl+C. Their credential is"
+                f" {demo.CREDENTIAL!r}. What is in {folder}, the ledger too, goes with them.",
+                err=True,
+            )
             await stop.wait()

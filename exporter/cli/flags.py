@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import click
 from click.core import ParameterSource
+from click.types import OptionHelpExtra
 
 from exporter.cli.logs import FORMATS, LEVELS
 from exporter.cli.version import version
@@ -76,6 +77,12 @@ class _Flag(click.Option):
             **options,  # type: ignore[arg-type]
         )
 
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """Without the variable, which is long: the help's end says how all are named."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("envvars", None)
+        return extra
+
     def resolve_envvar_value(self, ctx: click.Context) -> str | None:
         """The variable's value in the environment that `parse` was given.
 
@@ -99,7 +106,8 @@ class _Emulate(click.Command):
         lines = fill(", ".join(FAULT_KINDS), 76, break_on_hyphens=False)
         self.epilog = (
             f"Kinds of faults:\n\n\b\n{lines}\n\n"
-            "With token- before its name, a kind hits only requests for a token."
+            "A number behind a kind is for how many requests it lasts; without one, it lasts until the"
+            " emulated vendors end. With token- before its name, a kind hits only requests for a token."
         )
         super().format_epilog(ctx, formatter)
 
@@ -143,8 +151,8 @@ _MANY: dict[str, object] = {"multiple": True}
 _NEEDED: dict[str, object] = {"metavar": "LEDGER", "required": True}
 
 
-def _listen(address: str) -> _Flag:
-    return _Flag("--web.listen-address", "address to listen on", (address,), **_ADDRESS, **_MANY)
+def _listen(address: str, help: str = "address to listen on") -> _Flag:
+    return _Flag("--web.listen-address", help, (address,), **_ADDRESS, **_MANY)
 
 
 def _web(address: str) -> tuple[_Flag, ...]:
@@ -210,7 +218,8 @@ _VERSION = click.option(
 COMMANDS = _Commands(
     PROGRAM,
     help="Prometheus exporter of live video and media processing usage.",
-    epilog="Without a command it serves. Each flag can be set by the variable in its help.",
+    epilog="Without a command it serves. Each flag with a dot in its name can also be set by a variable:"
+    f" {variable('--config.file')} for --config.file, and so on.",
     context_settings={
         "help_option_names": ["-h", "--help"],
         "max_content_width": 100,
@@ -277,14 +286,16 @@ COMMANDS = _Commands(
             "Only the emulated vendors, to test against",
             _Flag("--listen-address", "where to listen", f"127.0.0.1:{EMULATOR_PORT}", **_ADDRESS),
             _SEED,
-            _Flag("--fault", "a fault to begin with", metavar="PROVIDER:KIND[:TIMES]", **_MANY),
+            _Flag(
+                "--fault", "a fault of a vendor's answers", metavar="PROVIDER:KIND[:TIMES]", **_MANY
+            ),
             *_log(),
             kind=_Emulate,
         ),
         _command(
             "healthcheck",
             "Ask a running exporter whether it is healthy",
-            _listen(f":{DEFAULT_PORT}"),
+            _listen(f":{DEFAULT_PORT}", "address that it listens on; the first one is asked"),
             _Flag("--web.config.file", "the web configuration that it runs with", **_FILE),
         ),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from exporter import providers
+from exporter.cli.flags import PROGRAM
 from exporter.cli.systemd import activated_sockets
 from exporter.config import AppCredential, BearerCredential, Config, LedgerSettings, load
 from exporter.credentials import CredentialSource, FileCredential
@@ -26,6 +27,13 @@ def configuration(chosen: SimpleNamespace) -> Config:
 
     The flag's variable, which images set, counts only in place of `ledger.path`.
     """
+    if "config_file" not in chosen.typed and not chosen.config_file.exists():
+        raise ConfigError(
+            [
+                f"{chosen.config_file}: No such file or directory; name the configuration with"
+                f" --config.file, or try `{PROGRAM} demo`, which needs none"
+            ]
+        )
     config = load(chosen.config_file, providers.load())
     path = getattr(chosen, "ledger_path", None)
     if path and (config.ledger.url is None or "ledger_path" in chosen.typed):

@@ -122,9 +122,12 @@ async def _try(
     polled = feed.name in account.feeds
     request = _first_request(feed, configured_streams(account), now)
     if request is None:
-        return FeedFinding(
-            feed.name, polled, None, "not tried: the configuration names nothing to ask for"
+        why = (
+            "not tried: only polls find the streams to ask for"
+            if account.options.get("discover") is True
+            else "not tried: the configuration names no streams to ask for"
         )
+        return FeedFinding(feed.name, polled, None, why)
     if silent:
         return FeedFinding(feed.name, polled, False, "not tried: nobody answers there")
     deadline = asyncio.get_running_loop().time() + 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -372,6 +373,23 @@ def test_a_missing_config_is_one_line(tmp_path: Path) -> None:
     assert str(tmp_path / "none.yaml") in line
 
 
+def test_who_names_no_config_is_told_what_to_do(tmp_path: Path) -> None:
+    """In a folder without one."""
+    result = subprocess.run(
+        [sys.executable, "-m", "exporter"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    line = one_line(result)
+    assert line.startswith("config.yaml: No such file or directory; ")
+    assert "--config.file" in line
+    assert "media-usage-exporter demo" in line
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize(
     "words",
@@ -444,8 +462,11 @@ def test_flags_beat_variables_beat_defaults(config: Path) -> None:
 
 
 def test_every_flag_of_serve_has_its_variable() -> None:
-    """`serve --help` names the environment variable of each of its flags."""
-    text = run("serve", "--help").stdout
+    """`--help` has each flag of `serve`, no wider than a terminal, and says how variables are named."""
+    text = run("--help", COLUMNS="80").stdout
+    assert max(map(len, text.splitlines())) <= 80
+    example = "MEDIA_USAGE_EXPORTER_CONFIG_FILE for --config.file"
+    assert example in " ".join(text.split())
     for flag in (
         "--config.file",
         "--ledger.path",
@@ -459,7 +480,8 @@ def test_every_flag_of_serve_has_its_variable() -> None:
         "--log.format",
     ):
         assert flag in text
-        assert flags.variable(flag) in text.replace("\n", "").replace(" ", "")
+        name = flag.removeprefix("--").upper().replace(".", "_").replace("-", "_")
+        assert flags.variable(flag) == f"MEDIA_USAGE_EXPORTER_{name}"
 
 
 def test_emulate_prints_a_configuration_that_works(tmp_path: Path) -> None:
@@ -467,9 +489,12 @@ def test_emulate_prints_a_configuration_that_works(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "exporter", "emulate", "--listen-address", "127.0.0.1:0"],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
+        said = process.stderr.readline()
         lines = []
         for line in process.stdout:
             if not line.strip():
@@ -483,3 +508,6 @@ def test_emulate_prints_a_configuration_that_works(tmp_path: Path) -> None:
         process.terminate()
     assert (result.returncode, result.stderr) == (0, "")
     assert process.returncode == 0
+    (address,) = set(re.findall(r"http://[^/ ]+", "".join(lines)))
+    assert address in said
+    assert f"credential is {demo.CREDENTIAL!r}" in said

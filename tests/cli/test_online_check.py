@@ -78,6 +78,21 @@ async def test_a_bad_credential_is_said_for_every_feed(tmp_path: Path) -> None:
     assert "(auth)" in "\n".join(online_check.report(finding))
 
 
+@pytest.mark.parametrize(
+    ("discover", "why"),
+    [
+        (True, "not tried: only polls find the streams to ask for"),
+        (False, "not tried: the configuration names no streams to ask for"),
+    ],
+)
+async def test_a_feed_without_streams_says_why_it_is_not_tried(tmp_path, discover, why):
+    """With discovery nothing is missing."""
+    account = {"discover": discover, "feeds": ["streams"]}
+    simulation = Simulation(tmp_path, providers=["millicast"], accounts={"millicast": account})
+    finding = await examine(simulation)
+    assert f"    streams (polled): {why}" in online_check.report(finding)
+
+
 async def test_a_refused_feed_that_is_not_polled_is_no_fault(tmp_path: Path) -> None:
     """What the plan does not include is told, but only counts when it is polled."""
     simulation = Simulation(tmp_path, providers=["millicast"])
