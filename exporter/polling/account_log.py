@@ -39,8 +39,9 @@ class AccountLog:
         kind = reason if cause is None else f"{reason} {type(cause).__name__}"
         if kind in logged:
             return
-        logged.add(kind)
         given = advice(reason)
+        advised = any(kind in others for others in self._logged.values())
+        logged.add(kind)
         log.log(
             logging.WARNING if given.passes else logging.ERROR,
             "feed failed; its counters stand still, its gauges vanish after two cadences",
@@ -49,7 +50,8 @@ class AccountLog:
                 "reason": reason,
                 "error": error,
                 "fault": given.party,
-                "advice": given.todo.replace("`", ""),
+                # Once an account: feeds fail together, and what to do is the same.
+                **({} if advised else {"advice": given.todo.replace("`", "")}),
             },
             exc_info=cause,
         )

@@ -97,7 +97,9 @@ class FeedPoller:
             self.progress.asked_nothing = not fetched.requests and not asked.streams
             await self._record(asked, fetched, int(started))
         except TimeoutError:
-            failure = PollTimeoutError("the poll took longer than the cadence")
+            failure = PollTimeoutError(
+                f"the poll had not ended after {allowed:.0f} s, when the next one was due"
+            )
         except (PollError, LedgerWriteError) as error:
             failure = error
         except Exception as error:
