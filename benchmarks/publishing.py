@@ -1,7 +1,8 @@
-"""What it costs to publish a poll that changed one of many accounts."""
+"""What it costs to publish a poll that changed one of many accounts, and what goes over the wire."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,6 +68,14 @@ class _Exporter:
             spent += time.process_time() - started
         return spent / number
 
+    async def sizes(self) -> dict[Format, int]:
+        """Bytes of the compressed page in each format."""
+        self._publisher.is_ready(Format.PROTOBUF)
+        await asyncio.sleep(0)  # now it is being prepared
+        await self._worker.run(int)
+        assert self._publisher.is_ready(Format.PROTOBUF)
+        return {kind: self._publisher.page(kind, None).gzip_length for kind in Format}
+
     def close(self) -> None:
         self._worker.close()
         self._ledger.close()
@@ -87,6 +96,7 @@ def measure(accounts: int = 200) -> list[Result]:
             return list(ours), list(theirs)
 
         many_seconds, one_seconds = uvloop.run(compare())
+        sizes = uvloop.run(among.sizes())
         alone.close()
         among.close()
     return [
@@ -97,5 +107,11 @@ def measure(accounts: int = 200) -> list[Result]:
             target=2,
             at_least=False,
             note=f"{median(many_seconds) * 1e3:.2f} ms and {median(one_seconds) * 1e3:.2f} ms",
-        )
+        ),
+        Result(
+            "bytes of a scrape, gzip: protobuf ÷ text",
+            f"{accounts * STREAMS * 2:,} series",
+            sizes[Format.PROTOBUF] / sizes[Format.TEXT],
+            note=f"{sizes[Format.PROTOBUF] / 1e6:.2f} MB and {sizes[Format.TEXT] / 1e6:.2f} MB",
+        ),
     ]

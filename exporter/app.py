@@ -303,6 +303,10 @@ class Exporter:
         """All (provider, account) pairs of the configuration, also those that others hold."""
         return tuple(key_of(account) for account in self._config.accounts)
 
+    def is_ready(self, format: Format) -> bool:
+        """Whether there are pages of this format; if not, they are prepared."""
+        return self.shared.publisher.is_ready(format)
+
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The page published last, with these accounts only; None: with all."""
         return self.shared.publisher.page(format, accounts)

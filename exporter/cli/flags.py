@@ -163,7 +163,11 @@ def _web(address: str) -> tuple[_Flag, ...]:
         _Flag("--web.config.file", "TLS and passwords, in Prometheus' format", **_FILE),
         _Flag("--web.max-requests", "scrapes answered at a time; more get 503", 40, type=most),
         _Flag("--web.enable-lifecycle", "allow POST /-/reload", False),
-        _Flag("--web.created-timestamps", "_created samples in OpenMetrics", False),
+        _Flag(
+            "--web.created-timestamps",
+            "_created samples in OpenMetrics; protobuf without a hold at 0",
+            False,
+        ),
         _Flag("--web.disable-exporter-metrics", "leave out process_* and python_*", False),
         _Flag("--web.systemd-socket", "listen on systemd's sockets, not on addresses", False),
     )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from exporter.exposition import account_protobuf
 from exporter.exposition.block import Block
 from exporter.exposition.text import Format, escaped, labels_text, number, scaled
 from exporter.ledger import OTHER_STREAM, Book, Series, limited_labels
@@ -27,6 +28,8 @@ class AccountPage:
         self._book = book
         self._level_seconds = level_seconds
         self._created = created_timestamps
+        self._protobuf = False
+        self._rendered_at = 0.0
         self._levels: dict[str, tuple[float, dict[Measure, Levels]]] = {}
         self._blocks: dict[Format, dict[Measure, Block]] = {kind: {} for kind in Format}
         self._shown: dict[Format, Mapping[Measure, Block]] = {}
@@ -73,12 +76,14 @@ class AccountPage:
 
     def render(self, measures: Iterable[Measure], now: float) -> None:
         """Render these measures anew."""
+        self._rendered_at = now
         for measure in measures:
-            lines = (
-                self._gauge_lines(measure)
-                if measure.type == "gauge"
-                else self._totals(measure, now)
-            )
+            values: Levels = {}
+            if measure.type == "gauge":
+                values = self._gauge_values(measure)
+                lines = self._gauge_lines(measure, values)
+            else:
+                lines = self._totals(measure, now)
             self.series += len(lines) - self._counts.get(measure, 0)
             self._counts[measure] = len(lines)
             self._changed.add(measure)
@@ -92,6 +97,21 @@ class AccountPage:
             self._blocks[Format.OPENMETRICS][measure] = (
                 self._with_created(measure, lines) if self._created else block
             )
+            if self._protobuf:
+                metrics = (
+                    account_protobuf.gauges(self._book, measure, values)
+                    if measure.type == "gauge"
+                    else account_protobuf.totals(
+                        self._book, measure, self._in_order(measure), now, hold=not self._created
+                    )
+                )
+                self._blocks[Format.PROTOBUF][measure] = Block.of(metrics)
+
+    def render_protobuf(self) -> None:
+        """From now on render protobuf, too; what there is, at once."""
+        if not self._protobuf:
+            self._protobuf = True
+            self.render_all(self._rendered_at)
 
     def render_all(self, now: float) -> None:
         """Render everything, as after a start."""
@@ -139,7 +159,7 @@ class AccountPage:
             group[labels] = group[labels] + level.value if labels in group else level.value
         return grouped
 
-    def _gauge_lines(self, measure: Measure) -> list[str]:
+    def _gauge_values(self, measure: Measure) -> Levels:
         values: Levels = self._descriptions(measure) if measure.identity else {}
         for _, levels in self._levels.values():
             for labels, value in levels.get(measure, {}).items():
@@ -152,9 +172,12 @@ class AccountPage:
         }
         if measure.stream_index is None:
             self._gauges[measure] = shown
+        return shown
+
+    def _gauge_lines(self, measure: Measure, values: Levels) -> list[str]:
         return [
             f"{self._line(measure, measure.name, labels)}{number(value)}\n"
-            for labels, value in shown.items()
+            for labels, value in values.items()
         ]
 
     def _descriptions(self, measure: Measure) -> Levels:
@@ -172,9 +195,7 @@ class AccountPage:
     def _totals(self, measure: Measure, now: float) -> list[str]:
         book = self._book
         self._held.pop(measure, None)
-        series = list(book.shown(measure))
-        if measure.type == "histogram":
-            series.sort(key=_histogram_order)
+        series = self._in_order(measure)
         self._begin_lines(measure, series)
         resolution = measure.resolution
         if any(held.measure is measure for held in book.holds):
@@ -190,6 +211,13 @@ class AccountPage:
         if resolution == 1:
             return [f"{one.line}{one.exposed}\n" for one in series]
         return [f"{one.line}{scaled(one.exposed, resolution)}\n" for one in series]
+
+    def _in_order(self, measure: Measure) -> list[Series]:
+        """The shown series of a measure; those of a histogram stand together."""
+        series = list(self._book.shown(measure))
+        if measure.type == "histogram":
+            series.sort(key=_histogram_order)
+        return series
 
     def _note_release(self, measure: Measure, now: float) -> None:
         until = [

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from exporter.exposition.block import GZIP_HEADER, Block, checksum, gzip_ending
 from exporter.exposition.crc import combined, shift_by
+from exporter.exposition.protobuf import family_header
 from exporter.exposition.text import Family, Format
 
 Key = TypeVar("Key", bound=Hashable)
@@ -87,7 +88,8 @@ def assemble(
     for key, family in families:
         found = [account[key] for account in accounts if key in account]
         if found:
-            blocks.append(_header(family, format))
+            length = sum(len(block.plain) for block in found)
+            blocks.append(_header(family, format, length))
             blocks.extend(found)
     return Section.of(blocks)
 
@@ -105,7 +107,9 @@ class Assembly(Generic[Key]):
         format: Format,
         other_format: Assembly[Key] | None = None,
     ) -> None:
-        self._headers = {key: Section.of((_header(family, format),)) for key, family in families}
+        self._families = dict(families)
+        self._format = format
+        self._headers: dict[Key, tuple[int, Section]] = {}
         self._other_format = other_format
         self._bodies: dict[Key, _Body] = {}
 
@@ -139,10 +143,19 @@ class Assembly(Generic[Key]):
             else:
                 self._bodies.pop(key, None)
         sections: list[Section] = []
-        for key, header in self._headers.items():
+        for key in self._families:
             if key in self._bodies:
-                sections += header, self._bodies[key].section
+                section = self._bodies[key].section
+                sections += self._header(key, section.length), section
         return Section.joined(sections)
+
+    def _header(self, key: Key, length: int) -> Section:
+        """What stands above a family's body of so many bytes."""
+        known = self._headers.get(key)
+        if known is None or (known[0] != length and self._format is Format.PROTOBUF):
+            header = Section.of((_header(self._families[key], self._format, length),))
+            known = self._headers[key] = length, header
+        return known[1]
 
 
 _NOTHING = Section((), (), 0, 0)
@@ -203,8 +216,15 @@ def build_page(section: Section, tail: Section, format: Format) -> Page:
     return Page(_chunks(plain), parts, length, gzip_length)
 
 
+def _header(family: Family, format: Format, length: int) -> Block:
+    """What stands above a family's blocks, which are `length` bytes together."""
+    if format is Format.PROTOBUF:
+        return Block.of(family_header(family.full_name, family.type, family.help, length))
+    return _text_header(family, format)
+
+
 @lru_cache(maxsize=512)
-def _header(family: Family, format: Format) -> Block:
+def _text_header(family: Family, format: Format) -> Block:
     return Block.of(family.header(format))
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from exporter.exposition import (
+    TEXT_FORMATS,
     AccountPage,
     Assembly,
     Block,
@@ -59,6 +61,8 @@ class Publisher:
             Format.TEXT: text,
             Format.OPENMETRICS: Assembly(FAMILIES, Format.OPENMETRICS, other_format=text),
         }
+        self._formats: frozenset[Format] = frozenset()
+        self._preparing: asyncio.Task[None] | None = None
         self._shown: tuple[_Shown, ...] = ()
         self._sections: dict[Choice, Section] = {}
         self._finished: dict[Choice, tuple[Section, Section, Page]] = {}
@@ -73,6 +77,15 @@ class Publisher:
     def accounts(self) -> tuple[tuple[str, str], ...]:
         """The (provider, account) pairs that can be asked for."""
         return tuple((provider, account) for provider, account, _ in self._pages)
+
+    def is_ready(self, format: Format) -> bool:
+        """Whether there are pages of this format. Protobuf is prepared when first asked for."""
+        if format in self._formats or format in TEXT_FORMATS:
+            return True
+        if self._preparing is None:
+            self._assemblies[format] = Assembly(FAMILIES, format)
+            self._preparing = asyncio.get_running_loop().create_task(self.publish())
+        return False
 
     async def publish(self) -> None:
         """Show what the accounts' pages hold now."""
@@ -89,13 +102,17 @@ class Publisher:
     def _assemble(self) -> None:
         self._waiting = False
         pages = self._pages
-        anew = pages is not self._assembled
+        formats = frozenset(self._assemblies)
+        if Format.PROTOBUF in formats:
+            for _, _, page in pages:
+                page.render_protobuf()
+        anew = pages is not self._assembled or formats != self._formats
         taken = [page.take_changed() for _, _, page in pages]
         changed = [(number, key) for number, theirs in enumerate(taken) for key in theirs]
         if not changed and not anew:
             return
         shown = tuple(
-            _Shown(provider, account, {kind: page.blocks(kind) for kind in Format})
+            _Shown(provider, account, {kind: page.blocks(kind) for kind in formats})
             if anew or theirs
             else before
             for (provider, account, page), theirs, before in zip_longest(
@@ -103,10 +120,12 @@ class Publisher:
             )
         )
         sections: dict[Choice, Section] = {}
-        for kind, assembly in self._assemblies.items():
+        for kind in (kind for kind in Format if kind in formats):
             blocks = [one.blocks[kind] for one in shown]
-            sections[kind, None, frozenset()] = assembly.update(blocks, None if anew else changed)
+            section = self._assemblies[kind].update(blocks, None if anew else changed)
+            sections[kind, None, frozenset()] = section
         self._shown, self._sections, self._assembled = shown, sections, pages
+        self._formats = formats
         self._freezer.update(sum(page.series for _, _, page in pages))
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:

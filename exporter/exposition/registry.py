@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
 
-from exporter.exposition import Block, Family, Format
+from exporter.exposition import Block, Family, Format, protobuf
 from exporter.exposition.own_metrics import OwnMetric
 from exporter.exposition.text import labels_text, number
 
@@ -24,6 +25,8 @@ class Registry:
         self.families: dict[str, Family] = {}
         self.changed = True
         self.renderings = 0
+        self.protobuf = False
+        """Whether protobuf is rendered, too."""
         self.blocks: dict[Format, dict[str, Block]] = {kind: {} for kind in Format}
         for metric in metrics:
             match metric.type:
@@ -101,3 +104,33 @@ class Registry:
             self.blocks[Format.OPENMETRICS][metric.name] = (
                 Block.of("".join(created).encode("utf-8", "replace")) if self._created else block
             )
+            if self.protobuf:
+                self.blocks[Format.PROTOBUF][metric.name] = Block.of(_protobuf(metric))
+
+
+def _protobuf(metric: Metric) -> bytes:
+    """The `metric` fields of the family that holds these samples."""
+    if metric.type == "gauge":
+        return b"".join(
+            protobuf.gauge(protobuf.labels(sample.labels.items()), sample.value)
+            for sample in metric.samples
+        )
+    parts: dict[tuple[tuple[str, str], ...], dict[str, float]] = {}
+    for sample in metric.samples:
+        labels = tuple(pair for pair in sample.labels.items() if pair[0] != "le")
+        name = sample.labels.get("le") or sample.name.removeprefix(metric.name)
+        parts.setdefault(labels, {})[name] = sample.value
+    metrics = []
+    for labels, values in parts.items():
+        encoded, created = protobuf.labels(labels), values.pop("_created", None)
+        if metric.type == "counter":
+            metrics.append(protobuf.counter(encoded, values["_total"], created))
+            continue
+        count, total = values.pop("_count"), values.pop("_sum")
+        buckets = [(float(bound), int(number)) for bound, number in values.items()]
+        metrics.append(
+            protobuf.histogram(
+                encoded, count=int(count), sum=total, buckets=buckets, created=created
+            )
+        )
+    return b"".join(metrics)

@@ -281,6 +281,8 @@ class Telemetry:
 
         Those of the accounts in `without` are left out either way.
         """
+        if format is Format.PROTOBUF:
+            self._render_protobuf()
         self._refresh()
         key = (format, accounts, without)
         section = self._sections.get(key)
@@ -289,6 +291,15 @@ class Telemetry:
             if len(self._sections) < KEPT_SECTIONS:
                 self._sections[key] = section
         return section
+
+    def _render_protobuf(self) -> None:
+        """Have protobuf rendered of all, from now on; of what is new here, at once."""
+        accounts = (account.metrics for account in self._accounts)
+        for metrics in (self.process, *self._others(), *accounts):
+            if not metrics.protobuf:
+                metrics.protobuf = True
+                metrics.render()
+                self._sections.clear()
 
     def _refresh(self) -> None:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""The two text formats, line by line.
+"""The formats, and the lines of the two that are text.
 
 Text 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/
 OpenMetrics 1.0.0: https://prometheus.io/docs/specs/om/open_metrics_spec/
@@ -24,10 +24,18 @@ class Format(enum.Enum):
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    PROTOBUF = (
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily;"
+        " encoding=delimited"
+    )
 
     # Members are compared by identity. The hash of `Enum` is written in Python, and pages are kept
     # by format.
     __hash__ = object.__hash__
+
+
+TEXT_FORMATS = (Format.TEXT, Format.OPENMETRICS)
+"""Those that are always ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +52,21 @@ class Family:
         name = measure.name
         return cls(name.removesuffix("_total"), measure.type, measure.help)
 
+    @property
+    def full_name(self) -> str:
+        """The name, which ends in `_total` if it is a counter."""
+        return f"{self.name}_total" if self.type == "counter" else self.name
+
     def header(self, format: Format) -> bytes:
-        """The HELP and TYPE lines. In text 0.0.4 a counter's name there ends in `_total`."""
+        """The HELP and TYPE lines of a text format. A counter's name there is full in text 0.0.4."""
         name = self.name
-        kind = self.type
         help_text = self.help.translate(_HELP_ESCAPES)
         if format is Format.TEXT:
-            name += "_total" if kind == "counter" else ""
+            name = self.full_name
         else:
             help_text = help_text.replace('"', r"\"")
-        return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode("utf-8", "replace")
+        text = f"# HELP {name} {help_text}\n# TYPE {name} {self.type}\n"
+        return text.encode("utf-8", "replace")
 
 
 def escaped(value: str) -> str:

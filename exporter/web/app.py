@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from exporter.exposition import Format, Page
+from exporter.exposition import TEXT_FORMATS, Format, Page
 from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.fast_path import MAX_RESPONSE_BYTES, Headers
 from exporter.web.landing import content_security_policy, landing_page
@@ -34,6 +34,9 @@ class Facts(Protocol):
     @property
     def accounts(self) -> tuple[tuple[str, str], ...]:
         """All (provider, account) pairs."""
+
+    def is_ready(self, format: Format) -> bool:
+        """Whether there are pages of this format; if not, they are prepared."""
 
     def page(self, format: Format, accounts: frozenset[str] | None) -> Page:
         """The exposition of these accounts, or of all for None."""
@@ -78,11 +81,13 @@ class Representation:
     """The form of the exposition that a scraper accepts: format, escaping and compression.
 
     `escaping` is what the scraper asked for, or empty; the content is the same with each.
+    `fallback` is what to serve as long as the format is not ready.
     """
 
     format: Format
     escaping: str
     gzip: bool
+    fallback: Representation | None = None
 
 
 class Server:
@@ -130,7 +135,7 @@ class Server:
             except ValueError as error:
                 await _send(send, Response(400, f"{error}\n"), scope["method"])
                 return
-            accepted = _representation(scope["headers"])
+            accepted = self._ready(_representation(scope["headers"]))
             page = self._facts.page(accepted.format, accounts)
             gzip = accepted.gzip
             headers = _page_headers(page, accepted)
@@ -141,6 +146,11 @@ class Server:
             await send({"type": "http.response.body", "body": chunks[-1] if chunks else b""})
         finally:
             self._in_flight -= 1
+
+    def _ready(self, accepted: Representation) -> Representation:
+        if accepted.fallback is None or self._facts.is_ready(accepted.format):
+            return accepted
+        return accepted.fallback
 
     # For the fast path; see `exporter.web.fast_path.ReadyResponses`.
 
@@ -154,6 +164,7 @@ class Server:
         """The whole response to a scrape; None if it is large or too many are in flight."""
         if not isinstance(key, Representation) or self._in_flight >= self._max_requests:
             return None
+        key = self._ready(key)
         page = self._facts.page(key.format, None)
         cached = self._cached_responses.get(key)
         if cached is not None and cached[0] is page and cached[1] == configured_headers:
@@ -265,8 +276,12 @@ def _representation(headers: Iterable[tuple[bytes, bytes]]) -> Representation:
             accept = f"{accept},{text}" if accept else text
         elif name == b"accept-encoding":
             encoding = value.decode("latin-1")
+    gzip = accepts_gzip(encoding)
+    fallback = None
     chosen, escaping = choose_format(accept) if accept else (Format.TEXT, "")
-    return Representation(chosen, escaping, accepts_gzip(encoding))
+    if chosen not in TEXT_FORMATS:
+        fallback = Representation(*choose_format(accept, TEXT_FORMATS), gzip)
+    return Representation(chosen, escaping, gzip, fallback)
 
 
 def _page_headers(page: Page, accepted: Representation) -> list[tuple[bytes, bytes]]:

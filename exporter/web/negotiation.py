@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from exporter.exposition import Format
 
-_OFFERS = (
-    (Format.TEXT, "text", "plain", "0.0.4"),
-    (Format.OPENMETRICS, "application", "openmetrics-text", "1.0.0"),
-)
+_TEXTS = {
+    Format.TEXT: ("text", "plain", "0.0.4"),
+    Format.OPENMETRICS: ("application", "openmetrics-text", "1.0.0"),
+}
+_PROTOBUF = ("application", "vnd.google.protobuf")
+_MESSAGE = "io.prometheus.client.MetricFamily"
 ESCAPINGS = frozenset(("allow-utf-8", "underscores", "dots", "values"))
 """How a scraper may want names escaped. Every name here is the same in all of them."""
 
@@ -24,12 +27,19 @@ class _Range:
     version: str | None
     quality: float
     escaping: str
+    is_protobuf: bool
 
-    def specificity(self, type: str, subtype: str, version: str) -> int:
-        """How specific the range is for that format; 0 where it does not match."""
+    def specificity(self, format: Format) -> int:
+        """How specific the range is for that format; 0 where it does not match.
+
+        Protobuf is only for those who ask for it in full: it is no answer to `*/*`.
+        """
+        if format is Format.PROTOBUF:
+            return 4 if self.is_protobuf else 0
+        kind, subtype, version = _TEXTS[format]
         if (self.type, self.subtype) == ("*", "*"):
             return 1
-        if self.type != type:
+        if self.type != kind:
             return 0
         if self.subtype == "*":
             return 2
@@ -38,28 +48,24 @@ class _Range:
         return 3 if self.version is None else 4
 
 
-def choose_format(accept: str) -> tuple[Format, str]:
-    """The format with the highest quality, and its escaping; text 0.0.4 when none is acceptable.
+def choose_format(accept: str, formats: Iterable[Format] = Format) -> tuple[Format, str]:
+    """The one of `formats` with the highest quality, and its escaping; text 0.0.4 if none is acceptable.
 
     Of two with equal quality, the one with the more specific range, then text. The escaping is one
     of `ESCAPINGS`, or empty where none was asked for; text 0.0.4 knows none.
     """
     ranges = [_range(part) for part in accept[:MAX_HEADER_LENGTH].split(",")]
     best = (0.0, 0, Format.TEXT, "")
-    for offered, kind, subtype, version in _OFFERS:
-        matches = [
-            (one.specificity(kind, subtype, version), one.quality, one.escaping)
-            for one in ranges
-            if one
-        ]
+    for offered in formats:
+        matches = [(one.specificity(offered), one.quality, one.escaping) for one in ranges if one]
         # The most specific range that matches decides, not the one with the highest quality.
         specificity, quality, escaping = max(
             matches, key=lambda match: match[:2], default=(0, 0.0, "")
         )
-        if quality > 0 and (quality, specificity) > best[:2]:
+        if specificity and quality > 0 and (quality, specificity) > best[:2]:
             best = (quality, specificity, offered, escaping)
     _, _, chosen, escaping = best
-    return chosen, escaping if chosen is Format.OPENMETRICS else ""
+    return chosen, escaping if chosen is not Format.TEXT else ""
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
@@ -77,7 +83,7 @@ def _range(part: str) -> _Range | None:
     if not slash:
         return None
     version = None
-    escaping = ""
+    escaping = proto = encoding = ""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         name, value = name.strip().lower(), value.strip().strip('"')
@@ -85,7 +91,12 @@ def _range(part: str) -> _Range | None:
             version = value
         elif name == "escaping" and value in ESCAPINGS:
             escaping = value
-    return _Range(kind, subtype, version, _quality(parameters), escaping)
+        elif name == "proto":
+            proto = value
+        elif name == "encoding":
+            encoding = value
+    is_protobuf = (kind, subtype, proto, encoding) == (*_PROTOBUF, _MESSAGE, "delimited")
+    return _Range(kind, subtype, version, _quality(parameters), escaping, is_protobuf)
 
 
 def _quality(parameters: list[str]) -> float:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from exporter.exposition import AccountPage, Format
+from exporter.exposition import TEXT_FORMATS, AccountPage, Format
 from exporter.ledger import OTHER_STREAM
 from exporter.model import Level, measures
 from tests.exposition.plain import Shelf
@@ -267,7 +267,7 @@ def test_a_page_that_is_freshened_when_due_equals_one_rendered_afresh(steps):
             if at + LEVEL_SECONDS > now:
                 fresh.set_levels(feed, told, at=at)
         fresh.render_all(now)
-        for kind in Format:
+        for kind in TEXT_FORMATS:
             mine = {
                 measure: set(block.plain.splitlines())
                 for measure, block in kept.blocks(kind).items()

@@ -6,7 +6,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition import Format
+from exporter.exposition import TEXT_FORMATS, Format
 from exporter.exposition.own_metrics import (
     ACCOUNT_METRICS,
     LEDGER_REASON,
@@ -70,7 +70,7 @@ def busy(account):
 
 
 @pytest.mark.parametrize("created", [False, True])
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", TEXT_FORMATS)
 def test_every_metric_of_the_catalogue_is_there_once(format, created):
     stand = Stand(created=created)
     for account in stand.accounts:

@@ -10,7 +10,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.exposition.text import Family, Format, labels_text, number, scaled
+from exporter.exposition.text import TEXT_FORMATS, Family, Format, labels_text, number, scaled
 from exporter.model.measures import CATALOGUE
 from tests.exposition.plain import NASTY
 
@@ -35,7 +35,7 @@ def printed(value):
 @example(NASTY, "\ud800")
 @example("\\n", '\\"')
 @example("\\", "}")
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", TEXT_FORMATS)
 def test_labels_of_any_text_are_read_back(format, one, two):
     line = f"media_viewers{{{labels_text((('kind', one), ('stream', two)))}}} 7\n"
     page = Family("media_viewers", "gauge", "Viewers.").header(format).decode() + line
@@ -58,7 +58,7 @@ def test_a_label_stays_on_its_line():
     some.text(some.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)
 )
 @example('a "quoted" word, a \\ and\na line')
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", TEXT_FORMATS)
 def test_a_help_text_is_read_back(format, help_text):
     page = Family("media_viewers", "gauge", f"x{help_text}x").header(format).decode()
     family, _ = samples(page + "media_viewers 1\n", format)
@@ -75,7 +75,7 @@ def test_only_openmetrics_escapes_quotes_in_help_texts():
     )
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", TEXT_FORMATS)
 @pytest.mark.parametrize("measure", CATALOGUE, ids=lambda measure: measure.name)
 def test_every_familys_header_is_read_back(measure, format):
     if measure.type == "histogram":

@@ -23,6 +23,8 @@ PROMETHEUS_PROTOBUF = (
     "q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,"
     "*/*;q=0.2"
 )
+MESSAGE = "io.prometheus.client.MetricFamily"
+PROTOBUF = f"application/vnd.google.protobuf;proto={MESSAGE}"
 TEXT_ONLY = "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -32,7 +34,19 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     [
         (PROMETHEUS_2_42, OPENMETRICS),
         (PROMETHEUS_3_5, OPENMETRICS),
-        (PROMETHEUS_PROTOBUF, OPENMETRICS),
+        (PROMETHEUS_PROTOBUF, Format.PROTOBUF),
+        (f"{PROTOBUF};encoding=text;q=0.6,text/plain", TEXT),
+        (f"{PROTOBUF};encoding=compact-text;q=0.6,text/plain;q=0.1", TEXT),
+        (f"{PROTOBUF.replace('Family', 'Families')};encoding=delimited", TEXT),
+        ("application/vnd.google.protobuf", TEXT),
+        (f"{PROTOBUF};encoding=delimited", Format.PROTOBUF),
+        (
+            f"{PROTOBUF.upper().replace('IO.PROMETHEUS.CLIENT.METRICFAMILY', MESSAGE)};"
+            'ENCODING="delimited"',
+            Format.PROTOBUF,
+        ),
+        (f"{PROTOBUF};encoding=delimited;q=0,*/*", TEXT),
+        (f"{PROTOBUF};encoding=delimited;q=0.5,text/plain", TEXT),
         (TEXT_ONLY, TEXT),
         (BROWSER, TEXT),
         ("", TEXT),
@@ -51,6 +65,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         ("APPLICATION/OpenMetrics-Text;VERSION=1.0.0", OPENMETRICS),
         ('application/openmetrics-text;version="1.0.0"', OPENMETRICS),
         ("image/png", TEXT),
+        ("text/plain;q=0, image/png", TEXT),
         (";;;,,,q=,/;q=x", TEXT),
         ("application/openmetrics-text;q=nan", TEXT),
         ("application/openmetrics-text;q=7", TEXT),
