@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "commands": startup.measure,
     "start": scraping.start,
     "memory": scraping.memory,
+    "million": scraping.million,
     "ledger": polling.measure_ledger,
 }
 OUTPUT = Path("benchmarks.json")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 
 from exporter.exposition import account_protobuf
@@ -12,6 +13,8 @@ from exporter.exposition.text import Format, escaped, labels_text, number, scale
 from exporter.ledger import OTHER_STREAM, Book, Series, limited_labels
 from exporter.model import Level, Measure
 from exporter.model.measures import CATALOGUE
+
+_LINES_IN_A_PIECE = 1000
 
 Levels = dict[tuple[str, ...], int | float]
 
@@ -81,22 +84,22 @@ class AccountPage:
             values: Levels = {}
             if measure.type == "gauge":
                 values = self._gauge_values(measure)
-                lines = self._gauge_lines(measure, values)
+                text, count = _encoded(self._gauge_lines(measure, values))
             else:
-                lines = self._totals(measure, now)
-            self.series += len(lines) - self._counts.get(measure, 0)
-            self._counts[measure] = len(lines)
+                text, count = _encoded(self._totals(measure, now))
+            self.series += count - self._counts.get(measure, 0)
+            self._counts[measure] = count
             self._changed.add(measure)
             self._shown = {}
-            if not lines:
+            if not count:
                 for blocks in self._blocks.values():
                     blocks.pop(measure, None)
                 continue
-            block = Block.of("".join(lines).encode("utf-8", "replace"))
-            self._blocks[Format.TEXT][measure] = block
-            self._blocks[Format.OPENMETRICS][measure] = (
-                self._with_created(measure, lines) if self._created else block
-            )
+            block = self._blocks[Format.TEXT][measure] = Block.of(text)
+            if self._created and measure.type == "counter":
+                text, _ = _encoded(self._with_created(measure, now))
+                block = Block.of(text)
+            self._blocks[Format.OPENMETRICS][measure] = block
             if self._protobuf:
                 metrics = (
                     account_protobuf.gauges(self._book, measure, values)
@@ -174,11 +177,10 @@ class AccountPage:
             self._gauges[measure] = shown
         return shown
 
-    def _gauge_lines(self, measure: Measure, values: Levels) -> list[str]:
-        return [
-            f"{self._line(measure, measure.name, labels)}{number(value)}\n"
-            for labels, value in values.items()
-        ]
+    def _gauge_lines(self, measure: Measure, values: Levels) -> Iterator[str]:
+        line = self._template(measure, measure.name)
+        for labels, value in values.items():
+            yield f"{line % tuple(map(escaped, labels))}{number(value)}\n"
 
     def _descriptions(self, measure: Measure) -> Levels:
         """A 1 for the newest description of each thing that has a line of its own."""
@@ -192,25 +194,33 @@ class AccountPage:
             if index is None or labels[index] not in folded
         }
 
-    def _totals(self, measure: Measure, now: float) -> list[str]:
+    def _totals(self, measure: Measure, now: float) -> Iterator[str]:
         book = self._book
         self._held.pop(measure, None)
-        series = self._in_order(measure)
-        self._begin_lines(measure, series)
-        resolution = measure.resolution
-        if any(held.measure is measure for held in book.holds):
+        held = any(one.measure is measure for one in book.holds)
+        if held:
             self._note_release(measure, now)
-            return [
-                f"{one.line}{scaled(book.value(one, now), _resolution(one, resolution))}\n"
-                for one in series
-            ]
         if measure.type == "histogram":
-            return [
-                f"{one.line}{scaled(one.exposed, _resolution(one, resolution))}\n" for one in series
-            ]
-        if resolution == 1:
-            return [f"{one.line}{one.exposed}\n" for one in series]
-        return [f"{one.line}{scaled(one.exposed, resolution)}\n" for one in series]
+            yield from self._histogram_lines(measure, now)
+            return
+        resolution = measure.resolution
+        # Lines are made anew each time: kept, they would be a quarter of all memory.
+        line = self._template(measure, measure.name)
+        for one in book.shown(measure):
+            value = book.value(one, now) if held else one.exposed
+            amount = value if resolution == 1 else scaled(value, resolution)
+            yield f"{line % tuple(map(escaped, one.labels))}{amount}\n"
+
+    def _histogram_lines(self, measure: Measure, now: float) -> Iterator[str]:
+        bucket = self._template(measure, f"{measure.name}_bucket", ("le",))
+        for one in self._in_order(measure):
+            *labels, bound = map(escaped, one.labels)
+            value = self._book.value(one, now)
+            if bound in ("sum", "count"):
+                line = self._template(measure, f"{measure.name}_{bound}") % tuple(labels)
+                yield f"{line}{scaled(value, measure.resolution) if bound == 'sum' else value}\n"
+            else:
+                yield f"{bucket % (*labels, bound)}{value}\n"
 
     def _in_order(self, measure: Measure) -> list[Series]:
         """The shown series of a measure; those of a histogram stand together."""
@@ -228,51 +238,27 @@ class AccountPage:
         if until:
             self._held[measure] = min(until)
 
-    def _begin_lines(self, measure: Measure, series: Iterable[Series]) -> None:
-        """Prepare how the lines of series begin that have not been shown before."""
-        if measure.type == "histogram":
-            for one in series:
-                if one.line is None:
-                    one.line = self._histogram_line(one)
-            return
-        fixed = "".join((measure.name, "{", self._opening)).replace("%", "%%")
-        template = fixed + "".join(f',{name}="%s"' for name in measure.labels) + "} "
-        for one in series:
-            if one.line is None:
-                one.line = template % tuple(map(escaped, one.labels))
+    def _template(self, measure: Measure, name: str, more: Sequence[str] = ()) -> str:
+        """A line up to its value, with `%s` for the values of its labels."""
+        fixed = f"{name}{{{self._opening}".replace("%", "%%")
+        return fixed + "".join(f',{label}="%s"' for label in (*measure.labels, *more)) + "} "
 
-    def _histogram_line(self, series: Series) -> str:
-        measure = series.measure
-        *labels, bound = series.labels
-        if bound == "sum":
-            return self._line(measure, f"{measure.name}_sum", labels)
-        if bound == "count":
-            return self._line(measure, f"{measure.name}_count", labels)
-        pairs = (*zip(measure.labels, labels, strict=True), ("le", bound))
-        return f"{measure.name}_bucket{{{self._opening},{labels_text(pairs)}}} "
-
-    def _line(self, measure: Measure, name: str, labels: Sequence[str]) -> str:
-        own = labels_text(zip(measure.labels, labels, strict=True))
-        return f"{name}{{{self._opening}{',' if own else ''}{own}}} "
-
-    def _with_created(self, measure: Measure, lines: list[str]) -> Block:
-        """The same block with a `_created` sample behind each counter."""
-        if measure.type != "counter":
-            return self._blocks[Format.TEXT][measure]
-        base = measure.name.removesuffix("_total")
-        both: list[str] = []
-        for line, series in zip(lines, self._book.shown(measure), strict=True):
-            both.append(line)
-            labels = (series.line or "").removeprefix(measure.name)
-            both.append(f"{base}_created{labels}{series.created}\n")
-        return Block.of("".join(both).encode("utf-8", "replace"))
+    def _with_created(self, measure: Measure, now: float) -> Iterator[str]:
+        """The lines of a counter with a `_created` sample behind each."""
+        created = self._template(measure, f"{measure.name.removesuffix('_total')}_created")
+        for line, one in zip(self._totals(measure, now), self._book.shown(measure), strict=True):
+            yield line
+            yield f"{created % tuple(map(escaped, one.labels))}{one.created}\n"
 
 
-def _resolution(series: Series, resolution: int) -> int:
-    """A histogram's buckets and count are counts; only its sum is in the measure's unit."""
-    if series.measure.type == "histogram" and series.labels[-1] != "sum":
-        return 1
-    return resolution
+def _encoded(lines: Iterator[str]) -> tuple[bytes, int]:
+    """The lines, and how many they are. Few are in memory at a time beside what they come to."""
+    pieces: list[bytes] = []
+    count = 0
+    while piece := list(islice(lines, _LINES_IN_A_PIECE)):
+        count += len(piece)
+        pieces.append("".join(piece).encode("utf-8", "replace"))
+    return b"".join(pieces), count
 
 
 def _histogram_order(series: Series) -> tuple[tuple[str, ...], int, float]:

@@ -48,21 +48,21 @@ class Series:
 
     `truth` is what its buckets add up to, `exposed` the greatest truth ever shown; both in the
     measure's smallest parts. `created` is in Unix seconds. `into` is the `__other__` series that
-    sums this one's growth, for a stream or a combination of labels beyond the limit. `line` is
-    kept for the exposition: the text of the series' line up to the value.
+    sums this one's growth, for a stream or a combination of labels beyond the limit.
+
+    There may be a million of them: labels, names and numbers that are equal should be one object.
     """
 
-    __slots__ = ("created", "exposed", "id", "into", "labels", "line", "measure", "truth")
+    __slots__ = ("created", "exposed", "id", "into", "labels", "measure", "truth")
 
     def __init__(
         self,
-        *,
         id: int,
         measure: Measure,
         labels: Labels,
         truth: int = 0,
         exposed: int = 0,
-        created: int,
+        created: int = 0,
         into: Series | None = None,
     ) -> None:
         self.id = id
@@ -72,7 +72,6 @@ class Series:
         self.exposed = exposed
         self.created = created
         self.into = into
-        self.line: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,23 +54,34 @@ def add_streams(book: Book, rows: Iterable[tuple[str, int | None, bool | None]])
 def add_series(book: Book, rows: Iterable[SeriesRow]) -> list[Series]:
     """The series of the book's feeds; returns those beyond a limit, which `link` completes."""
     beyond: list[Series] = []
+    # What is equal is kept once: the labels of a stream's measures, its name, the instants.
+    known_labels: dict[str, Labels] = {}
+    values: dict[str, str] = {name: name for name in (*book.admitted, *book.folded)}
+    instants: dict[int, int] = {}
     for identity, name, text, truth, exposed, created, is_beyond in rows:
         measure = BY_NAME.get(name)
         if measure is None:
             continue
+        labels = known_labels.get(text)
+        if labels is None:
+            decoded = decode_labels(text)
+            labels = known_labels[text] = tuple([values.setdefault(one, one) for one in decoded])
         series = Series(
-            id=identity,
-            measure=measure,
-            labels=decode_labels(text),
-            truth=truth,
-            exposed=exposed,
-            created=created,
+            identity,
+            measure,
+            labels,
+            truth,
+            truth if exposed == truth else exposed,
+            instants.setdefault(created, created),
         )
-        book.series.setdefault(measure, {})[series.labels] = series
+        named = book.series.get(measure)
+        if named is None:
+            named = book.series[measure] = {}
+        named[labels] = series
         if is_beyond:
             beyond.append(series)
-        elif measure.limited and OTHER_STREAM not in series.labels:
-            book.combinations_of(measure).within.add(series.labels)
+        elif measure.limited and OTHER_STREAM not in labels:
+            book.combinations_of(measure).within.add(labels)
     return beyond
 
 

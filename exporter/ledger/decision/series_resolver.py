@@ -37,6 +37,7 @@ class SeriesResolver:
         self._admitted = len(book.admitted)
         self._within = {names: len(known.within) for names, known in book.combinations.items()}
         self.created: list[Series] = []
+        self._labels: dict[Labels, Labels] = {}
         self.brought_back: list[Series] = []
         self.streams: dict[str, bool] = {}
         self.combinations: dict[Labels, dict[Labels, bool]] = {}
@@ -121,6 +122,8 @@ class SeriesResolver:
         into: Series | None,
         held: bool,
     ) -> Series:
+        # Measures of one stream share their labels.
+        labels = self._labels.setdefault(labels, labels)
         series = Series(
             id=self.next_id, measure=measure, labels=labels, created=self._at, into=into
         )

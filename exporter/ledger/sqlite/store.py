@@ -128,6 +128,8 @@ class SqliteLedger:
                     )
             load_series(connection, book, now=now)
             load_descriptions(connection, book)
+        # The pages that were read are not needed any more, and are as large as the book.
+        self.connection.execute("PRAGMA shrink_memory")
         return book
 
     def record(self, book: Book, poll: Poll) -> Recorded:
