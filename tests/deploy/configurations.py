@@ -15,6 +15,12 @@ def credential_files(configuration: Path) -> set[Path]:
     return {source.path for source in sources if isinstance(source, FileCredential)}
 
 
+def password_files(configuration: Path) -> set[Path]:
+    """The file with the database's password, if there is one."""
+    password = load(configuration, providers.load()).ledger.password
+    return {password.path} if isinstance(password, FileCredential) else set()
+
+
 def credential_variables(configuration: Path) -> set[str]:
     """The environment variables, likewise."""
     sources = _credentials(configuration)

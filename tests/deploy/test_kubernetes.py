@@ -1,16 +1,19 @@
 """The manifests, by the API's own schemas and by what a careful cluster insists on."""
 
+import copy
 import json
 import re
 import subprocess
 import warnings
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from exporter.cli import flags
-from tests.deploy.configurations import credential_files
+from tests.deploy import relabelling
+from tests.deploy.configurations import credential_files, password_files
 from tests.deploy.kustomize import render
 from tests.support import components
 
@@ -23,7 +26,8 @@ with warnings.catch_warnings():
 ROOT = Path(__file__).parent.parent.parent
 KUBERNETES = ROOT / "deploy/kubernetes"
 RULES = ROOT / "deploy/prometheus/rules"
-KUSTOMIZATIONS = [KUBERNETES / "base", KUBERNETES / "example"]
+EXAMPLES = [KUBERNETES / "example", KUBERNETES / "example-replicas"]
+KUSTOMIZATIONS = [KUBERNETES / "base", *EXAMPLES]
 SUPPORTED_VERSIONS = ["1.29", kubernetes_validate.latest_version()]
 DURATION = re.compile(r"(0|(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?)")
 
@@ -144,10 +148,117 @@ def test_a_configuration_is_one_that_the_exporter_takes(folder, pod):
     assert {file.parent for file in files} == {Path(secrets)}
 
 
-def test_the_example_has_a_secret_for_each_credential_of_its_configuration(objects):
-    secret = objects["Secret", "media-usage-exporter-credentials"]["stringData"]
-    files = credential_files(KUBERNETES / "example/config.yaml")
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_has_a_secret_for_each_credential_of_its_configuration(folder):
+    (secret,) = (one["stringData"] for one in render(folder) if one["kind"] == "Secret")
+    files = credential_files(folder / "config.yaml") | password_files(folder / "config.yaml")
     assert secret.keys() == {file.name for file in files}
+
+
+# Replicas
+
+
+def keyed(objects):
+    return {(one["kind"], one["metadata"]["name"]): one for one in objects}
+
+
+@pytest.fixture(scope="module")
+def replicas():
+    """What the example with replicas makes, by kind and name."""
+    return keyed(render(KUBERNETES / "example-replicas"))
+
+
+def test_a_replica_is_the_pod_of_one_exporter_without_its_ledger(pod, replicas):
+    spec = replicas["Deployment", "media-usage-exporter"]["spec"]
+    replica = copy.deepcopy(spec["template"]["spec"])
+    (constraint,) = replica.pop("topologySpreadConstraints")
+    labels = spec["template"]["metadata"]["labels"]
+    assert constraint["labelSelector"]["matchLabels"].items() <= labels.items()
+    alone = copy.deepcopy(pod)
+    (container,) = alone["containers"]
+    mounts = container["volumeMounts"]
+    container["volumeMounts"] = [mount for mount in mounts if mount["name"] != "ledger"]
+    assert replica == alone
+
+
+def test_replicas_are_never_all_gone_in_a_rollout_or_when_nodes_are_drained(replicas):
+    deployment = replicas["Deployment", "media-usage-exporter"]["spec"]
+    budget = replicas["PodDisruptionBudget", "media-usage-exporter"]["spec"]
+    assert deployment["replicas"] > budget["maxUnavailable"] == 1
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    labels = deployment["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_replicas_take_the_place_of_the_one_exporter_and_nothing_else_is_gone(objects, replicas):
+    gone = objects.keys() - replicas.keys()
+    assert gone == {("StatefulSet", "media-usage-exporter")}
+    changed = {key for key in objects.keys() & replicas.keys() if objects[key] != replicas[key]}
+    name = "media-usage-exporter"
+    assert changed == {
+        ("ConfigMap", name),
+        ("NetworkPolicy", name),
+        ("Secret", f"{name}-credentials"),
+        ("ServiceMonitor", name),
+    }
+
+
+def test_replicas_of_the_example_find_the_database_of_the_example(replicas):
+    ledger = yaml.safe_load((KUBERNETES / "example-replicas/config.yaml").read_text())["ledger"]
+    url = urlsplit(ledger["url"])
+    service = replicas["Service", url.hostname]
+    database = replicas["StatefulSet", "media-usage-ledger"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= database["metadata"]["labels"].items()
+    (container,) = database["spec"]["containers"]
+    values = {one["name"]: one["value"] for one in container["env"]}
+    assert (values["POSTGRES_USER"], values["POSTGRES_DB"]) == (url.username, url.path[1:])
+    # The same key of the same Secret, at the same place.
+    assert values["POSTGRES_PASSWORD_FILE"] == ledger["password_file"]
+    (password,) = (one for one in database["spec"]["volumes"] if one["name"] == "password")
+    key = Path(ledger["password_file"]).name
+    assert password["secret"]["items"] == [{"key": key, "path": key}]
+    assert password["secret"]["secretName"] == "media-usage-exporter-credentials"
+
+
+def test_the_way_from_replicas_to_the_database_is_open_and_no_other(replicas):
+    (port,) = (
+        port
+        for port in replicas["Service", "media-usage-ledger"]["spec"]["ports"]
+        if port["targetPort"] == "postgresql"
+    )
+    out = replicas["NetworkPolicy", "media-usage-exporter"]["spec"]["egress"]
+    assert {"ports": [{"port": port["port"], "protocol": "TCP"}]} in out
+    guard = replicas["NetworkPolicy", "media-usage-ledger"]["spec"]
+    database = replicas["StatefulSet", "media-usage-ledger"]["spec"]["template"]["metadata"]
+    exporter = replicas["Deployment", "media-usage-exporter"]["spec"]["template"]["metadata"]
+    assert guard["podSelector"]["matchLabels"].items() <= database["labels"].items()
+    assert guard["egress"] == []
+    (rule,) = guard["ingress"]
+    (peer,) = rule["from"]
+    assert peer["podSelector"]["matchLabels"].items() <= exporter["labels"].items()
+
+
+def test_the_database_meets_the_restricted_security_standard_and_writes_to_its_volumes(replicas):
+    database = replicas["StatefulSet", "media-usage-ledger"]["spec"]["template"]["spec"]
+    (container,) = database["containers"]
+    assert database["automountServiceAccountToken"] is False
+    assert database["securityContext"]["runAsNonRoot"] is True
+    assert database["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    writable = {one["mountPath"] for one in container["volumeMounts"] if not one.get("readOnly")}
+    assert writable == {"/var/lib/postgresql/data", "/var/run/postgresql", "/tmp"}
+    values = {one["name"]: one["value"] for one in container["env"]}
+    assert Path(values["PGDATA"]).parent == Path("/var/lib/postgresql/data")
+
+
+def test_the_service_monitor_of_replicas_relabels_as_prometheus_does(objects, replicas):
+    (endpoint,) = replicas["ServiceMonitor", "media-usage-exporter"]["spec"]["endpoints"]
+    (alone,) = objects["ServiceMonitor", "media-usage-exporter"]["spec"]["endpoints"]
+    assert endpoint == {**alone, "metricRelabelings": relabelling.for_operator()}
 
 
 # The schemas of the Prometheus operator are published in its repository alone, so the two kinds of
