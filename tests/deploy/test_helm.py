@@ -14,7 +14,7 @@ import yaml
 import exporter
 from exporter import providers
 from exporter.config import load
-from tests.deploy import helm, kustomize
+from tests.deploy import helm, kustomize, relabelling
 from tests.deploy.configurations import credential_files, credential_variables
 from tests.deploy.helm import CHART, Refused
 from tools.helm.values import CONFIG, VALUES, defaults
@@ -137,7 +137,7 @@ def in_substance(manifest):
     one = json.loads(text)
     assert one["metadata"].pop("namespace", "default") == "default"
     assert one["metadata"]["labels"].items() >= ours.items()
-    if one["kind"] == "StatefulSet":
+    if one["kind"] in ("Deployment", "StatefulSet"):
         template = one["spec"]["template"]
         template["metadata"].pop("annotations", None)
         (only,) = template["spec"]["containers"]
@@ -177,6 +177,51 @@ def test_what_is_for_the_operator_and_for_grafana_is_that_of_the_components():
         if key[0] == "PrometheusRule":  # the order of keys and the folding of texts do not matter
             assert theirs[key]["spec"] == one["spec"]
         assert theirs[key] == one
+
+
+def test_with_a_shared_ledger_the_chart_makes_the_objects_of_the_replicas_component():
+    example = keyed(kustomize.render(ROOT / "deploy/kubernetes/example-replicas"))
+    deployment = example["Deployment", NAME]["spec"]
+    values = {
+        "replicas": deployment["replicas"],
+        "config.ledger.url": "postgresql://usage@media-usage-ledger/usage",
+        "serviceMonitor.enabled": True,
+        "image.repository": f"images.example/{NAME}",
+        "topologySpreadConstraints": deployment["template"]["spec"]["topologySpreadConstraints"],
+    }
+    theirs = keyed(in_substance(one) for one in helm.render(values=values) if one["kind"] != "Pod")
+    for kind in ("Deployment", "PodDisruptionBudget", "NetworkPolicy", "ServiceMonitor", "Service"):
+        wanted = example[kind, NAME]
+        wanted["metadata"].pop("namespace")
+        assert theirs[kind, NAME] == in_substance(wanted)
+
+
+def endpoint(values):
+    (only,) = one_of(helm.render(values=values), "ServiceMonitor")["spec"]["endpoints"]
+    return only
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_series_of_a_shared_ledger_are_relabelled_as_prometheus_does_before_your_own_rules(count):
+    own = {"action": "drop", "sourceLabels": ["__name__"], "regex": "python_.*"}
+    shared = {
+        "serviceMonitor.enabled": True,
+        "replicas": count,
+        "config.ledger.url": "postgresql://usage@db.example.com/usage",
+    }
+    plain = endpoint(shared)
+    assert plain["metricRelabelings"] == relabelling.for_operator()
+    more = endpoint(
+        {**shared, "serviceMonitor.endpoint": {"metricRelabelings": [own], "path": "/m"}}
+    )
+    assert more == {**plain, "path": "/m", "metricRelabelings": [*plain["metricRelabelings"], own]}
+
+
+def test_series_of_one_exporter_keep_the_instance_of_its_pod():
+    assert "metricRelabelings" not in endpoint({"serviceMonitor.enabled": True})
+    own = [{"action": "labeldrop", "regex": "pod"}]
+    given = {"serviceMonitor.enabled": True, "serviceMonitor.endpoint": {"metricRelabelings": own}}
+    assert endpoint(given)["metricRelabelings"] == own
 
 
 # The configuration

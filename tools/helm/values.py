@@ -237,7 +237,8 @@ VALUES: Final = (
         "serviceMonitor.endpoint",
         {},
         _OBJECT,
-        "More fields of its endpoint, such as `basicAuth`, `tlsConfig` or `relabelings`.",
+        "More fields of its endpoint, such as `basicAuth`, `tlsConfig` or `relabelings`. With replicas, a"
+        " `metricRelabelings` follows the one that gives accounts' series a common `instance`.",
     ),
     Value(
         "prometheusRule.enabled",
