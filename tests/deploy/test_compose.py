@@ -4,12 +4,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
+from exporter import providers
 from exporter.cli import flags
-from tests.deploy.configurations import credential_files
+from exporter.config import load
+from tests.deploy import relabelling
+from tests.deploy.configurations import credential_files, credential_variables
 from tests.support import components
 
 pytestmark = pytest.mark.sockets
@@ -19,11 +23,39 @@ COMPOSE = ROOT / "deploy/compose"
 FILES = sorted(COMPOSE.glob("compose*.yaml"))
 SERVICES = yaml.safe_load((COMPOSE / "compose.yaml").read_text("utf-8"))["services"]
 ACCOUNTS = yaml.safe_load((COMPOSE / "compose.accounts.yaml").read_text("utf-8"))
+REPLICAS = yaml.safe_load((COMPOSE / "compose.replicas.yaml").read_text("utf-8"))
+
+
+def merged(under, over):
+    """One file's services with those of a second one, as far as the two differ here.
+
+    Mappings are merged, ports and volumes joined (of volumes by where they are mounted), and anything
+    else of the second takes the place of the first's.
+    """
+    result = dict(under)
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        elif key == "volumes" and key in result:
+            at = {one.split(":")[1]: one for one in (*result[key], *value)}
+            result[key] = list(at.values())
+        else:
+            result[key] = value
+    return result
+
+
+REPLICATED = merged(SERVICES, REPLICAS["services"])
+EXPORTERS = ["exporter", "exporter-2", "exporter-3"]
+ALL = [
+    *(pytest.param(service, id=name) for name, service in SERVICES.items()),
+    *(pytest.param(service, id=f"replicas-{name}") for name, service in REPLICATED.items()),
+]
 
 
 def bind_mounts():
     """(source, path in the container) of every file and folder of the repository."""
-    for service in (*SERVICES.values(), *ACCOUNTS["services"].values()):
+    files = (SERVICES, ACCOUNTS["services"], REPLICAS["services"])
+    for service in (service for services in files for service in services.values()):
         for volume in service.get("volumes", ()):
             source, target = volume.split(":")[:2]
             if source.startswith("."):
@@ -48,33 +80,35 @@ def test_what_is_mounted_exists_and_is_not_empty(source, target):
     assert path.is_file() or any(path.iterdir())
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_service_may_do_no_more_than_it_has_to(name):
-    service = SERVICES[name]
+@pytest.mark.parametrize("service", ALL)
+def test_a_service_may_do_no_more_than_it_has_to(service):
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert not {"privileged", "cap_add", "network_mode", "pid", "user"} & service.keys()
-    for volume in service["volumes"]:
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
+    # The image of the database begins as root, and needs rights to become another.
+    assert service.get("user") == ("postgres" if "postgres" in service["image"] else None)
+    for volume in service.get("volumes", ()):
         assert volume.endswith(":ro") or not volume.startswith(".")
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_service_is_published_on_the_loopback_alone(name):
-    for port in SERVICES[name]["ports"]:
+@pytest.mark.parametrize("service", ALL)
+def test_a_service_is_published_on_the_loopback_alone(service):
+    for port in service.get("ports", ()):
         assert re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port)
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_a_service_tells_how_healthy_it_is(name):
-    # The exporter's is in its image.
+@pytest.mark.parametrize("service", ALL)
+def test_a_service_tells_how_healthy_it_is(service):
+    # The exporter's is in its image; emulated vendors are not an exporter.
     image = "HEALTHCHECK" in (ROOT / "deploy/docker/Dockerfile").read_text("utf-8")
-    assert "healthcheck" in SERVICES[name] or (name == "exporter" and image)
+    exporter = "build" in service and service["command"][0] != "emulate"
+    assert "healthcheck" in service or (exporter and image)
 
 
-@pytest.mark.parametrize("name", sorted(SERVICES.keys() - {"exporter"}))
-def test_what_is_not_built_here_has_a_version(name):
-    assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+@pytest.mark.parametrize("service", ALL)
+def test_what_is_not_built_here_has_a_version(service):
+    assert "build" in service or re.fullmatch(r"[\w/]+:v?\d+(\.\d+){1,2}", service["image"])
 
 
 def test_the_exporter_is_built_from_the_repository_and_shown_where_it_listens():
@@ -92,6 +126,66 @@ def test_your_own_accounts_find_each_of_their_secrets():
     mounted = {Path("/run/secrets") / name for name in service["secrets"]}
     assert credential_files(COMPOSE / "accounts.yaml") == mounted
     assert service["secrets"] == list(ACCOUNTS["secrets"])
+
+
+# Replicas
+
+
+def test_replicas_are_three_of_the_same_exporter_with_names_of_their_own():
+    services = {name: dict(REPLICAS["services"][name]) for name in EXPORTERS}
+    assert [service.pop("hostname") for service in services.values()] == EXPORTERS
+    one, *others = services.values()
+    assert others == [one] * 2
+    assert flags.parse(one["command"], {}).command == "serve"
+    assert (COMPOSE / one["build"]["context"]).resolve() == ROOT
+    assert one["build"] == SERVICES["exporter"]["build"]
+
+
+def test_no_port_is_published_twice():
+    published = [port for service in REPLICATED.values() for port in service.get("ports", ())]
+    assert sorted(published) == sorted(set(published))
+
+
+def test_replicas_find_their_database_vendors_and_passwords():
+    configuration = load(COMPOSE / "replicas.yaml", providers.load())
+    service = REPLICAS["services"]["exporter"]
+    database = REPLICAS["services"]["postgresql"]
+    url = urlsplit(configuration.ledger.url)
+    assert REPLICAS["services"][url.hostname] == database
+    given = database["environment"]
+    assert (given["POSTGRES_USER"], given["POSTGRES_DB"]) == (url.username, url.path[1:])
+    password = configuration.ledger.password_env
+    assert service["environment"][password] == given["POSTGRES_PASSWORD"]
+    assert credential_variables(COMPOSE / "replicas.yaml") == service["environment"].keys() - {
+        password
+    }
+    vendors = REPLICAS["services"]["vendors"]
+    port = flags.parse(vendors["command"], {}).listen_address.rpartition(":")[2]
+    assert {urlsplit(one.url).netloc for one in configuration.accounts} == {f"vendors:{port}"}
+    assert {one.provider.name for one in configuration.accounts} == providers.load().keys()
+    assert service["depends_on"].keys() == {url.hostname, "vendors"}
+
+
+def test_the_database_is_reached_by_replicas_alone():
+    assert REPLICAS["networks"]["ledger"] == {"internal": True}
+    assert REPLICATED["postgresql"]["networks"] == ["ledger"]
+    assert "ports" not in REPLICATED["postgresql"]
+    within = [name for name, one in REPLICATED.items() if "ledger" in one.get("networks", ())]
+    assert sorted(within) == [*EXPORTERS, "postgresql"]
+
+
+def test_prometheus_scrapes_every_replica_and_relabels_as_it_is_shipped():
+    mounts = [volume.split(":")[:2] for volume in REPLICATED["prometheus"]["volumes"]]
+    sources = {target: source for source, target in mounts}
+    here = yaml.safe_load((COMPOSE / sources["/etc/prometheus/prometheus.yml"]).read_text("utf-8"))
+    one = yaml.safe_load((COMPOSE / "prometheus.yml").read_text("utf-8"))
+    (job,) = here["scrape_configs"]
+    assert job.pop("metric_relabel_configs") == relabelling.shipped()
+    (targets,) = (group["targets"] for group in job["static_configs"])
+    assert targets == [f"{name}:{flags.DEFAULT_PORT}" for name in EXPORTERS]
+    job["static_configs"] = one["scrape_configs"][0]["static_configs"]
+    assert here == one
+    assert REPLICATED["prometheus"]["depends_on"].keys() == {*EXPORTERS, "alertmanager"}
 
 
 def test_secrets_lie_where_git_does_not_look():
@@ -117,14 +211,15 @@ def test_prometheus_here_differs_from_the_example_in_names_and_pace_alone():
     assert here == example
 
 
-def test_prometheus_takes_its_configuration():
+@pytest.mark.parametrize("name", ["prometheus.yml", "prometheus.replicas.yml"])
+def test_prometheus_takes_its_configuration(name):
     checked = subprocess.run(
         [
             components.promtool(),
             "check",
             "config",
             "--syntax-only",
-            COMPOSE / "prometheus.yml",
+            COMPOSE / name,
         ],
         capture_output=True,
         text=True,
