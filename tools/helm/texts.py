@@ -93,9 +93,11 @@ claim `ledger-media-usage-exporter-0` by hand, or keep it, and the next installa
 Kubernetes lets no upgrade change `persistence`; `kubectl delete statefulset --cascade=orphan` before it
 does, and keeps pod and volume.
 
-With `config.ledger.url` replicas share a database: the chart makes a Deployment without a volume. At an update a new pod is ready before an old one goes,
-and a PodDisruptionBudget keeps nodes from taking more than one away at a time. The NetworkPolicy then
-also opens `networkPolicy.databasePort`.
+With `config.ledger.url` replicas share a database: the chart makes a Deployment without a volume. At an
+update a new pod is ready before an old one goes, and a PodDisruptionBudget keeps nodes from taking more
+than one away at a time. The NetworkPolicy then also opens `networkPolicy.databasePort`, and the
+ServiceMonitor gives accounts' series one `instance` and no `pod`, so that they go on when another replica
+takes an account over.
 
 ## Values
 
