@@ -6,7 +6,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import guarded, idle, polling, publishing, scraping, startup
+from benchmarks import (
+    guarded,
+    idle,
+    polling,
+    publishing,
+    replicas,
+    scraping,
+    shared_ledger,
+    startup,
+)
 from benchmarks.results import Result, save, table
 
 BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
@@ -21,6 +30,9 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "memory": scraping.memory,
     "million": scraping.million,
     "ledger": polling.measure_ledger,
+    "postgresql": shared_ledger.measure,
+    "takeover": shared_ledger.start,
+    "replicas": replicas.measure,
 }
 OUTPUT = Path("benchmarks.json")
 
