@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.fixtures import serve
 from benchmarks.machine import free_port, wait_for
 
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)

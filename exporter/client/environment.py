@@ -23,6 +23,23 @@ _PROXY = "expected the address of a proxy, such as http://proxy.example.com:3128
 _AUTHORITIES = "expected a file with certificates of authorities in PEM"
 
 
+class Authorities:
+    """The TLS context that all clients of the process use, made when the first one needs it.
+
+    To read a machine's authorities takes up to a tenth of a second of processor time.
+    """
+
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """The context; raises as `check` when it is to be made."""
+        if self._context is None:
+            check()
+            self._context = httpx.create_ssl_context()
+        return self._context
+
+
 def check(environment: Mapping[str, str] = os.environ) -> None:
     """Raise ExporterError for a variable that requests cannot be made with.
 

@@ -60,7 +60,8 @@ class VendorClient:
     they arrive. A wait between attempts is at most `cadence_seconds` and ends before the caller's
     deadline.
     Proxies and certificate authorities are taken from the environment, as everywhere (only if
-    no `transport` is given), ExporterError if one of its variables cannot be used; a .netrc is not read, and cookies are not kept. `on_date_header` is
+    no `transport` is given), ExporterError if one of its variables cannot be used; that was seen to by
+    whoever gives a context as `verify`. A .netrc is not read, and cookies are not kept. `on_date_header` is
     called with the `Date` of every answer. `large` is a semaphore that all clients share; it limits
     the memory that large answers take. At most `requests_per_second` are started, retries and
     requests for tokens included; a request is made at most `attempts` times; waiting for that counts neither as a request in flight nor against
@@ -88,7 +89,7 @@ class VendorClient:
         requests_per_second: float | None = None,
         attempts: int = ATTEMPTS,
     ) -> None:
-        if transport is None:
+        if transport is None and not isinstance(verify, ssl.SSLContext):
             environment.check()
         self._account = account
         self._provider = provider

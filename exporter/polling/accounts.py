@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from exporter.client.environment import Authorities
 from exporter.client.http import Authenticator, BearerAuth, TokenAuth, VendorClient
 from exporter.config import Account, AppCredential, Config
 from exporter.credentials import CurrentCredential
@@ -95,6 +96,7 @@ class Accounts:
         self._started = False
         self._held: Mapping[AccountKey, int] | None = None if shared.me is None else {}
         self._changing = asyncio.Lock()
+        self._authorities = Authorities()
 
     @property
     def running(self) -> tuple[RunningAccount, ...]:
@@ -131,6 +133,7 @@ class Accounts:
         """
         authenticators = {account.name: authenticator_of(account) for account in config.accounts}
         async with self._changing:
+            self._authorities = Authorities()  # their files may have changed
             before = self._config
             try:
                 await self._apply(config, authenticators)
@@ -221,7 +224,15 @@ class Accounts:
         cadence = config.polling.cadence_seconds
         reappears_after = 0 if appears_anew else 2 * cadence
         epoch = None if self._held is None else self._held[key_of(account)]
-        running = await _build(account, authenticator, config, self._shared, reappears_after, epoch)
+        running = await _build(
+            account,
+            authenticator,
+            config,
+            self._shared,
+            self._authorities,
+            reappears_after,
+            epoch,
+        )
         self._running[account.name] = running
         if self._started:
             running.start()
@@ -277,6 +288,7 @@ async def _build(
     authenticator: Authenticator,
     config: Config,
     shared: Shared,
+    authorities: Authorities,
     reappears_after: float,
     epoch: int | None,
 ) -> RunningAccount:
@@ -315,6 +327,7 @@ async def _build(
         cadence_seconds=polling.cadence_seconds,
         observe=telemetry,
         transport=shared.transport,
+        verify=True if shared.transport is not None else authorities.context(),
         now=clock,
         large=shared.large_answers,
         requests_per_second=polling.requests_per_second,

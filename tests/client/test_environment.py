@@ -142,3 +142,16 @@ def vendor_of(monkeypatch):
         )
 
     return make
+
+
+def test_authorities_are_read_once_for_all_clients(tmp_path, monkeypatch):
+    """To read them takes a tenth of a second, which hundreds of accounts would take each."""
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    authorities = environment.Authorities()
+    context = authorities.context()
+    file.unlink()
+    assert authorities.context() is context
+    with pytest.raises(ExporterError, match="environment variable SSL_CERT_FILE"):
+        environment.Authorities().context()
