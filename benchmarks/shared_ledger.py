@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.database import postgresql
+from benchmarks.database import Server, postgresql
 from benchmarks.fixtures import NOBODY, rows
 from benchmarks.replica import Replica, configuration, replica, until
 from benchmarks.results import Result, median, ratio
@@ -27,7 +27,8 @@ def measure() -> list[Result]:
     with postgresql() as server, TemporaryDirectory() as name:
         if server is None:
             return []
-        place = Place(server.url(server.database()))
+        name_of_database = server.database()
+        place = Place(server.url(name_of_database))
         ours = PostgresLedger.open(place, clock=time.time, hold_seconds=0)
         theirs = Ledger.open(Path(name) / "usage.db", clock=time.time, hold_seconds=0)
         before = server.processor_seconds(), server.log_bytes()
@@ -37,7 +38,10 @@ def measure() -> list[Result]:
         polls = len(took[0])
         spent = (server.processor_seconds() - before[0]) / polls
         log = (server.log_bytes() - before[1]) / polls
-        size = ours.size_bytes()
+        buckets, series = (
+            size(server, name_of_database, table) / (polls * STREAMS * 2)
+            for table in ("bucket", "series")
+        )
     later = [seconds[1:] for seconds in took]
     at = f"{STREAMS * 2:,} buckets"
     note = f"{median(later[0]):.2f} s and {median(later[1]):.2f} s"
@@ -61,11 +65,25 @@ def measure() -> list[Result]:
         Result(
             "PostgreSQL ledger's size per bucket kept",
             f"{polls * STREAMS * 2:,} buckets",
-            size / (polls * STREAMS * 2),
+            buckets,
             "bytes",
-            note="series and indexes included",
+            note="index included",
+        ),
+        Result(
+            "PostgreSQL ledger's size per series",
+            f"{at.replace('buckets', 'series')}, {polls} polls",
+            series * polls,
+            "bytes",
+            note="index and versions that are not vacuumed yet included",
         ),
     ]
+
+
+def size(server: Server, database: str, table: str) -> int:
+    """Bytes of a table and its indexes."""
+    query = f"SELECT pg_total_relation_size('{table}')"
+    ((number,),) = server.execute(query, database=database)
+    return int(str(number))
 
 
 def record_in_turns(ledgers: Sequence[AnyLedger], polls: int = 12) -> list[list[float]]:
