@@ -20,10 +20,11 @@ PATIENCE_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Replica:
-    """A process, on all processors, and the port that it serves on."""
+    """A process, on all processors, the port that it serves on, and its log."""
 
     process: subprocess.Popen[bytes]
     port: int
+    log: Path
 
     def page(self) -> str:
         """What a scrape gives."""
@@ -49,7 +50,7 @@ def replica(folder: Path, config: Path, name: str) -> Iterator[Replica]:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         wait_for(port, process, log)
-        yield Replica(process, port)
+        yield Replica(process, port, log)
     finally:
         process.terminate()
         process.wait()
