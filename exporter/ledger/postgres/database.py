@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
@@ -32,6 +33,9 @@ LOCK_SECONDS = 10
 IDLE_SECONDS = 60
 """How long a transaction may do nothing: it holds locks, and its process may be gone."""
 
+_NETWORK_SECONDS = 5
+"""How much longer than the server may take for a statement its answer is waited for."""
+
 DAMAGED = "its rows contradict each other; it is left as it is: restore a backup"
 
 _DEFAULTS: Final = {
@@ -47,17 +51,53 @@ _DEFAULTS: Final = {
 """What the URL does not say. None of it is refused by PgBouncer."""
 
 
+_Result = TypeVar("_Result")
+
+
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """Breaks off where the server does not answer in time.
+
+    A server that is stopped, or a proxy that has lost it, still acknowledges what is sent, so that
+    TCP notices nothing. The server's own timeouts do not help then, either.
+    """
+
+    longest_wait_seconds = float(STATEMENT_SECONDS)
+    """For each answer; a server that goes on sending may take longer."""
+
+    def wait(self, gen: Generator[Any, Any, _Result], *arguments: Any, **options: Any) -> _Result:
+        return super().wait(self._answered(gen), *arguments, **options)
+
+    def _answered(self, gen: Generator[Any, Any, _Result]) -> Generator[Any, Any, _Result]:
+        """`gen`, which is resumed several times a second, with something to read or without."""
+        silent_since = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                now = time.monotonic()
+                if ready:
+                    silent_since = now
+                elif now - silent_since > self.longest_wait_seconds:
+                    self.pgconn.finish()  # nothing that comes later can be told apart
+                    raise psycopg.OperationalError("the server does not answer")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
 class Database:
     """A database and the connection to it; used on one thread.
 
     No lock, no pause and no ordinary statement of a transaction may take longer than
-    `patience_seconds`: a lease's row may be locked by it.
+    `patience_seconds`: a lease's row may be locked by it. For an answer it is waited a little
+    longer; then the connection counts as lost.
     """
 
     def __init__(self, server: Server, *, patience_seconds: float = STATEMENT_SECONDS) -> None:
         self.server = server
         self._patience_seconds = patience_seconds
-        self.connection: psycopg.Connection | None = None
+        self.connection: _Connection | None = None
         self._password = None if server.password is None else CurrentCredential(server.password)
 
     def close(self) -> None:
@@ -113,8 +153,10 @@ class Database:
             " SET LOCAL idle_in_transaction_session_timeout ="
             f" '{idle_seconds * 1000:.0f}ms'"
         )
+        longest_wait = statement_seconds + min(_NETWORK_SECONDS, patience)
         known = self.connection
         if known is not None and not known.closed:
+            known.longest_wait_seconds = longest_wait
             try:
                 known.execute(begin)
                 return known
@@ -123,17 +165,18 @@ class Database:
                     self._roll_back(known)
                     raise
         connection = self.connection = self._connect()
+        connection.longest_wait_seconds = longest_wait
         connection.execute(begin)
         return connection
 
-    def _connect(self) -> psycopg.Connection:
+    def _connect(self) -> _Connection:
         """A new connection; LedgerWriteError, in one line, when there is none to be had."""
         given = parameters(self.server)
         options = {key: value for key, value in _DEFAULTS.items() if key not in given}
         try:
             if self._password is not None:
                 options["password"] = self._password.secret().reveal()
-            return psycopg.connect(
+            return _Connection.connect(
                 make_conninfo(self.server.url, **options),
                 autocommit=True,
                 prepare_threshold=None,  # PgBouncer keeps no prepared statements
