@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from ipaddress import IPv6Address
 from pathlib import Path
+from urllib.request import getproxies
 
 import httpx
 
@@ -48,6 +49,12 @@ def check(environment: Mapping[str, str] = os.environ) -> None:
     """
     for name, fault in (*_proxies(environment), *_authorities(environment)):
         raise ExporterError(f"environment variable {name}: {fault}")
+
+
+def names_a_proxy() -> bool:
+    """Whether some host may have to be asked through a proxy, by what httpx looks at."""
+    proxies = getproxies()
+    return any(proxies.get(scheme) for scheme in ("http", "https", "all"))
 
 
 def _proxies(environment: Mapping[str, str]) -> list[tuple[str, str]]:

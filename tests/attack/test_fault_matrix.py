@@ -358,9 +358,6 @@ def nowhere() -> Iterator[str]:
     yield "http://vendor.invalid"
 
 
-# When one handshake fails, those beside it are cancelled; httpcore 1.0.9 closes the connection of one
-# that failed, but leaves the connection of one that was cancelled to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("where", [unverifiable, refusing, nowhere])
 async def test_a_vendor_that_cannot_be_reached_is_a_network_failure(

@@ -7,7 +7,9 @@ import pytest
 import trustme
 
 from exporter.client import environment
+from exporter.client.aiohttp_transport import AiohttpTransport
 from exporter.client.http import BearerAuth, VendorClient
+from exporter.client.network import HttpxSender, network
 from exporter.credentials import CurrentCredential, EnvironmentCredential
 from exporter.model.errors import ExporterError
 
@@ -107,6 +109,19 @@ def test_authorities_in_a_folder_need_one_that_is_there(tmp_path):
     assert told(SSL_CERT_DIR="/nowhere").startswith(
         "environment variable SSL_CERT_DIR: /nowhere is no folder; expected one"
     )
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+def test_any_proxy_makes_httpx_carry_the_requests(variable, monkeypatch):
+    """It knows how to ask each, and which hosts to ask without one."""
+    for name in environment.PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert isinstance(network(True, connections=1), AiohttpTransport)
+    monkeypatch.setenv("NO_PROXY", "api.example.com")
+    assert isinstance(network(True, connections=1), AiohttpTransport)
+    monkeypatch.setenv(variable, "http://proxy.example.com:3128")
+    assert isinstance(network(True, connections=1), HttpxSender)
 
 
 async def test_a_client_with_a_transport_of_its_own_asks_no_proxy(monkeypatch, vendor_of):

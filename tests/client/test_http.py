@@ -12,13 +12,16 @@ import tracemalloc
 import zlib
 from email.utils import formatdate
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 import respx
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from exporter.client.http import BearerAuth, TokenAuth, VendorClient
+from exporter.client.http import BearerAuth, TokenAuth, VendorClient, _query
 from exporter.client.shared_requests import SharedRequests
 from exporter.credentials import CurrentCredential, FileCredential
 from exporter.model import Request
@@ -215,6 +218,12 @@ def test_a_request_carries_the_credential_and_asks_for_gzipped_json(client, obse
     assert observed == [("usage", "200")]
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.text(), st.text())))
+def test_a_query_is_encoded_as_by_the_standard_library(params):
+    assert _query(params) == urlencode(params, quote_via=quote)
+
+
 def test_a_path_cannot_change_the_host(client):
     vendor = Vendor(ok())
     with pytest.raises(ValueError, match="begins with a slash"):
@@ -247,7 +256,6 @@ def test_cookies_are_not_kept(client):
     get(account)
     get(account)
     assert all("cookie" not in request.headers for request in vendor.requests)
-    assert not account._http.cookies
 
 
 def test_no_more_requests_are_in_flight_than_the_account_may_have(client):

@@ -10,7 +10,10 @@ LONGEST_NAME: Final = 128
 
 def reportable(name: str) -> bool:
     """Whether the vendor can report usage of a stream with this name."""
-    return 0 < len(name) <= LONGEST_NAME and not any(mark in name for mark in ("/", "*", "--"))
+    # Asked of every stream in every poll: a generator takes five times as long.
+    return (
+        0 < len(name) <= LONGEST_NAME and "/" not in name and "*" not in name and "--" not in name
+    )
 
 
 def unreportable(names: Iterable[str]) -> tuple[str, ...]:
