@@ -68,7 +68,10 @@ class _Summary(msgspec.Struct):
 
 
 async def merely_fetch(url: str, requests: Sequence[Request]) -> float:
-    """Processor seconds to get these with httpx and decode them with msgspec, eight at a time."""
+    """Processor seconds to get these with httpx and decode them with msgspec, eight at a time.
+
+    With httpx as it is installed, so that the figure can be compared between versions of ours.
+    """
     series = msgspec.json.Decoder(_Series).decode
     summary = msgspec.json.Decoder(_Summary).decode
     waiting = iter(requests)
@@ -144,10 +147,10 @@ def measure_cost() -> list[Result]:
     growth = (large[1] / 50_000) / (small[1] / 5_000)
     return [
         Result(
-            "processor time of a Millicast poll ÷ merely fetching and decoding its pages",
+            "processor time of a Millicast poll ÷ fetching and decoding its pages with plain httpx",
             "50,000 streams, 5,000 requests",
             large[0],
-            target=1.5,
+            target=0.65,
             at_least=False,
             note=f"{large[1]:.2f} s and {large[2]:.2f} s",
         ),
