@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,16 +15,31 @@ import psycopg
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.model.measures import BY_NAME
-from tests.attack.rig import Key, Rig
+from tests.attack.rig import FEEDS, Key, Rig
 from tests.support.postgres import Server
 from tests.support.processes import Exporter, eventually
+from tests.support.tcp_proxy import TcpProxy
+
+_HISTORY = """
+CREATE TABLE lease_history (
+    provider text NOT NULL, at float8 NOT NULL, holder text NOT NULL, until float8 NOT NULL
+);
+CREATE FUNCTION note_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO lease_history
+    SELECT provider, extract(epoch FROM clock_timestamp()), split_part(NEW.holder, '#', 1),
+        extract(epoch FROM NEW.until)
+    FROM account WHERE id = NEW.account;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER note_lease AFTER UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION note_lease();
+"""
 
 PROVIDERS = ("millicast", "dolby_media", "wowza", "livepeer")
 
 
 @dataclass
 class Seen:
-    """One scrape: who answered when, and which accounts it showed."""
+    """One scrape: who answered when (Unix seconds), and which accounts it showed."""
 
     replica: str
     asked: float
@@ -49,7 +65,7 @@ class Judge:
             assert value >= self.highest.get(key, 0), (replica, key)
             self.highest[key] = value
         found = frozenset(accounts)
-        self.seen.append(Seen(replica, asked, time.monotonic(), found))
+        self.seen.append(Seen(replica, asked, time.time(), found))
         return found
 
     def shown_twice(self) -> list[tuple[str, Seen, Seen, Seen]]:
@@ -73,9 +89,13 @@ class Judge:
 class Replicas(Rig):
     """A rig whose exporters share the database `name` on `server`; each has a name."""
 
-    def __init__(self, folder: Path, server: Server, *, lease: str = "2s") -> None:
+    def __init__(
+        self, folder: Path, server: Server, *, lease: str = "2s", proxied: bool = False
+    ) -> None:
         super().__init__(folder, folder / "usage.db", PROVIDERS)
         self.server = server
+        self.proxied = proxied
+        self.proxies: dict[str, TcpProxy] = {}
         self.database = server.database()
         self.lease = lease
         self.judge = Judge()
@@ -96,16 +116,96 @@ class Replicas(Rig):
             finally:
                 for one in self.replicas.values():
                     one.__exit__()
+                for proxy in self.proxies.values():
+                    proxy.__exit__()
 
-    def start(self, name: str) -> Exporter:
-        """Start a replica; the log of one that was there before goes on."""
+    def start(self, name: str, environment: Mapping[str, str] | None = None) -> Exporter:
+        """Start a replica; the log of one that was there before goes on.
+
+        If `proxied`, it has a proxy of its own to the database.
+        """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        one = Exporter(self.folder / "config.yaml", "--replica.name", name)
+        config = self.folder / "config.yaml"
+        if self.proxied:
+            config = folder / "config.yaml"
+            config.write_text(self._through_a_proxy(name))
+        one = Exporter(config, "--replica.name", name, environment=environment)
         one.log = folder / "exporter.log"
         self.replicas[name] = one
         one.start()
         return one
+
+    def _through_a_proxy(self, name: str) -> str:
+        """The configuration of that replica."""
+        if name not in self.proxies:
+            self.proxies[name] = TcpProxy(self.server.folder / ".s.PGSQL.5432")
+        direct = self.server.url(self.database)
+        text = (self.folder / "config.yaml").read_text()
+        assert text.count(direct) == 1
+        port = self.proxies[name].port
+        url = f"postgresql://postgres@127.0.0.1:{port}/{self.database}?sslmode=disable"
+        return text.replace(direct, f"{url}&connect_timeout=2")
+
+    def watch_leases(self) -> None:
+        """From now on, note each change of a lease; the tables have to be there."""
+        self.server.execute(_HISTORY, database=self.database)
+
+    def shown_without_lease(self) -> list[tuple[str, Seen, object]]:
+        """Accounts that a replica showed although it held no lease for them.
+
+        Neither when it was asked nor until it had answered: it had run out, had been given up, or
+        belonged to another one.
+        """
+        with psycopg.connect(self.server.url(self.database)) as connection:
+            rows = connection.execute(
+                "SELECT provider, at, holder, until FROM lease_history ORDER BY at"
+            ).fetchall()
+        history: dict[str, list[tuple[float, str, float]]] = {}
+        for provider, *change in rows:
+            history.setdefault(FEEDS[provider][0], []).append(tuple(change))
+        found: list[tuple[str, Seen, object]] = []
+        for seen in self.judge.seen:
+            for account in seen.accounts:
+                changes = history.get(account, [])
+                number = bisect_left(changes, (seen.asked,))
+                if number == 0:
+                    continue  # before it was watched
+                last = bisect_left(changes, (seen.answered,))
+                if not any(
+                    holder == seen.replica and until > max(at, seen.asked)
+                    for at, holder, until in changes[number - 1 : last]
+                ):
+                    found.append((account, seen, changes[max(0, number - 3) : number + 1]))
+        return found
+
+    def takeovers(self) -> dict[str, int]:
+        """How often each account was acquired, by provider."""
+        with psycopg.connect(self.server.url(self.database)) as connection:
+            rows = connection.execute(
+                "SELECT provider, epoch FROM lease JOIN account ON account.id = lease.account"
+            ).fetchall()
+        return dict(rows)
+
+    def asked_too_often(self) -> dict[str, tuple[int, float]]:
+        """Vendors that got a request more often than once a tick and once a takeover.
+
+        By provider: how often, and how often at most.
+        """
+        found: dict[str, tuple[int, float]] = {}
+        times: dict[tuple[object, ...], list[float]] = {}
+        for one in self.emulators.log:
+            if one.status == 200:
+                times.setdefault((one.provider, one.method, one.path, one.params), []).append(
+                    one.at
+                )
+        takeovers = self.takeovers()
+        for (provider, *_), asked in times.items():
+            # Signing in is not polling; and there may be one more tick than whole seconds.
+            allowed = max(asked) - min(asked) + 2 + takeovers[str(provider)]
+            if len(asked) > allowed and not str(_[1]).endswith("token"):
+                found[str(provider)] = (len(asked), allowed)
+        return found
 
     def kill(self, name: str) -> None:
         """As a power cut would."""
@@ -131,7 +231,7 @@ class Replicas(Rig):
 
     def accounts_of(self, name: str) -> frozenset[str] | None:
         """The accounts that a replica shows; None when it does not answer."""
-        asked = time.monotonic()
+        asked = time.time()
         with contextlib.suppress(httpx.TransportError):
             answer = httpx.get(f"{self.replicas[name].url}/metrics", trust_env=False, timeout=5)
             assert answer.status_code == 200

@@ -42,10 +42,17 @@ _EMPTIED = (
 )
 
 
-class Server:
-    """The server, and PgBouncer once it is asked for; `folder` has the sockets of both."""
+_DURABLE = {"synchronous_commit": "on"}
+"""A crash of the server loses no commit; one of the machine would, and there is none here."""
 
-    def __init__(self, folder: Path) -> None:
+
+class Server:
+    """The server, and PgBouncer once it is asked for; `folder` has the sockets of both.
+
+    What was committed is lost by `crash` unless the server is `durable`.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
         self._numbers = count(1)
         self._processes: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
@@ -55,9 +62,21 @@ class Server:
         run_as_postgres([*create, "--auth", "trust", "--encoding", "UTF8", "--locale", "C"])
         hba = data / "pg_hba.conf"
         hba.write_text(f"local all guarded scram-sha-256\n{hba.read_text()}")
-        options = [item for pair in _OPTIONS.items() for item in ("-c", "=".join(pair))]
-        command = [programs / "postgres", "-D", data, "-k", folder, *options]
-        self._start(command, "postgres.log", end=signal.SIGQUIT)  # at once, nothing is kept
+        settings = {**_OPTIONS, **(_DURABLE if durable else {})}
+        options = [item for pair in settings.items() for item in ("-c", "=".join(pair))]
+        self._command: list[object] = [programs / "postgres", "-D", data, "-k", folder, *options]
+        self.restart()
+
+    def crash(self) -> None:
+        """All of its processes end at once, as `pg_ctl stop -m immediate` ends them."""
+        process, end = self._processes.pop(0)
+        process.send_signal(end)
+        process.wait(timeout=30)
+
+    def restart(self) -> None:
+        """Start it, after a crash, too."""
+        self._start(self._command, "postgres.log", end=signal.SIGQUIT)  # at once, nothing is kept
+        self._processes.insert(0, self._processes.pop())
         eventually(lambda: self._answers(5432), "PostgreSQL answers")
 
     def url(self, database: str, *, port: int = 5432, user: str = "postgres") -> str:
@@ -125,7 +144,7 @@ class Server:
         return True
 
     def _start(self, command: list[object], log: str, *, end: signal.Signals) -> None:
-        with (self.folder / log).open("wb") as output:
+        with (self.folder / log).open("ab") as output:
             process = subprocess.Popen(as_postgres(command), stdout=output, stderr=output)
         self._processes.append((process, end))
 
@@ -161,6 +180,18 @@ def _folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def durable_server() -> Iterator[Server]:
+    """A server of one's own, which can crash."""
+    components.postgresql()
+    with _folder() as folder:
+        server = Server(folder, durable=True)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")

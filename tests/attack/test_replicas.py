@@ -1,0 +1,248 @@
+"""Replicas of the real program that die, sleep, are stopped and lose their database.
+
+After each attack: no counter on any page was ever higher than a later one, no account was on the
+page of a replica without a lease for it, no vendor was asked more often than once a tick and once a
+takeover, and in the end every total is the truth.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.attack.replicas import Replicas
+from tests.attack.reporting import Attack
+from tests.support import components
+from tests.support.postgres import Server, durable_server, postgres
+from tests.support.processes import eventually
+from tests.support.tcp_proxy import Cut
+
+__all__ = ["postgres"]
+
+pytestmark = [pytest.mark.sockets, pytest.mark.timeout(300)]
+
+LEASE_SECONDS = 2
+PATIENCE_SECONDS = 60
+NAMES = ("one", "two", "three")
+
+
+class Trouble:
+    """Three replicas, and what can happen to one of them; at least one is always left alone."""
+
+    def __init__(self, rig: Replicas, chance: random.Random) -> None:
+        self.rig = rig
+        self.chance = chance
+        self.longest_takeover = 0.0
+        """Seconds from a replica's end to the moment at which all accounts are shown again."""
+
+    def begin(self) -> None:
+        for name in NAMES:
+            self.rig.start(name)
+        self._all_well()
+        self.rig.watch_leases()
+
+    def killed(self) -> None:
+        """kill -9; the others take its accounts over, and it comes back."""
+        name = self._any()
+        self.rig.kill(name)
+        self._taken_over()
+        self.rig.start(name)
+
+    def stopped(self) -> None:
+        """SIGTERM, as in a rollout."""
+        name = self._any()
+        self.rig.stop(name)
+        self._taken_over()
+        self.rig.start(name)
+
+    def frozen(self) -> None:
+        """SIGSTOP for longer than the lease; it is asked in the first millisecond afterwards."""
+        name = self._any()
+        self.rig.freeze(name)
+        self._taken_over(name)
+        assert self.rig.thaw(name) == frozenset()
+
+    def cut_off(self) -> None:
+        """Its database connection breaks around a COMMIT, in one of three ways."""
+        proxy = self.rig.proxies[self._any()]
+        cuts = proxy.cuts
+        proxy.cut_at_commit(self.chance.choice(list(Cut)))
+        eventually(lambda: self._look() and proxy.cuts > cuts, "a COMMIT was cut")
+        self._recovered()
+
+    def silent(self) -> None:
+        """Its database is silent for longer than the lease, while TCP acknowledges everything."""
+        name = self._any()
+        self.rig.proxies[name].silence()
+        self._taken_over(name)
+        assert self.rig.accounts_of(name) == frozenset(), "its leases have run out"
+        self.rig.proxies[name].speak()
+        self._recovered()
+
+    def rolled(self) -> None:
+        """Each replica is replaced after the other."""
+        for name in NAMES:
+            self.rig.stop(name)
+            self.rig.start(name)
+            eventually(partial(self.rig.replicas[name].answers, "/-/healthy"), "it is up")
+            self.rig.live(0.3)
+
+    def end(self, attack: Attack) -> None:
+        """All judges."""
+        self._all_well()
+        self.rig.settle(attack, patience=PATIENCE_SECONDS)
+        assert self.rig.shown_without_lease() == []
+        assert self.rig.asked_too_often() == {}
+        assert "Traceback" not in self.rig.logs()
+
+    def _all_well(self) -> None:
+        def all_well() -> bool:
+            counts = [len(accounts) for accounts in self.rig.spread().values()]
+            whole = sum(counts) == len(self.rig.providers)
+            return whole and len(counts) == len(NAMES) and max(counts) - min(counts) <= 1
+
+        try:
+            eventually(all_well, "all replicas hold accounts", PATIENCE_SECONDS)
+        except AssertionError as error:
+            raise AssertionError(f"{self.rig.spread()}\n{self.rig.logs()[-6000:]}") from error
+
+    def _any(self) -> str:
+        """One of the replicas, once each of them holds an account."""
+        self._all_well()
+        return self.chance.choice(NAMES)
+
+    def _look(self) -> bool:
+        self.rig.spread()
+        return True
+
+    def _taken_over(self, *but: str) -> None:
+        began = time.monotonic()
+        eventually(lambda: self.rig.all_shown(*but), "all accounts are shown", PATIENCE_SECONDS)
+        self.longest_takeover = max(self.longest_takeover, time.monotonic() - began)
+
+    def _recovered(self) -> None:
+        eventually(self.rig.all_shown, "all accounts are shown again", PATIENCE_SECONDS)
+        self.rig.live(0.5)
+
+
+@pytest.fixture
+def trouble(tmp_path: Path, postgres: Server) -> Iterator[Trouble]:
+    with Replicas(tmp_path, postgres, lease=f"{LEASE_SECONDS}s", proxied=True).serving() as rig:
+        trouble = Trouble(rig, random.Random(5))
+        trouble.begin()
+        yield trouble
+
+
+KINDS: dict[str, Callable[[Trouble], None]] = {
+    "replicas killed": Trouble.killed,
+    "replicas stopped": Trouble.stopped,
+    "replicas frozen for longer than a lease": Trouble.frozen,
+    "connections of replicas broken around a COMMIT": Trouble.cut_off,
+    "databases of replicas silent for longer than a lease": Trouble.silent,
+    "rolling restarts of replicas": Trouble.rolled,
+}
+
+
+def test_replicas_stay_exact_whatever_happens_to_one_of_them(
+    trouble: Trouble, attack: Attack
+) -> None:
+    """Once each of what hits a running replica."""
+    kinds = [Trouble.killed, Trouble.frozen, Trouble.cut_off, Trouble.silent]
+    trouble.chance.shuffle(kinds)
+    for kind in kinds:
+        kind(trouble)
+        trouble.rig.live(0.2)
+    trouble.end(attack)
+    attack.tried("replicas killed, frozen, cut off, silent", len(kinds))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("name", "times"),
+    [
+        ("replicas killed", 120),
+        ("replicas stopped", 60),
+        ("replicas frozen for longer than a lease", 40),
+        ("connections of replicas broken around a COMMIT", 80),
+        ("databases of replicas silent for longer than a lease", 20),
+        ("rolling restarts of replicas", 12),
+    ],
+)
+def test_replicas_stay_exact_again_and_again(
+    trouble: Trouble, attack: Attack, name: str, times: int
+) -> None:
+    """One kind again and again. An account is taken over within its lease and two seconds."""
+    for _ in range(times):
+        KINDS[name](trouble)
+        trouble.rig.live(trouble.chance.uniform(0, 1))
+        attack.tried(name)
+    trouble.end(attack)
+    assert trouble.longest_takeover < LEASE_SECONDS + 2, trouble.longest_takeover
+
+
+def crashes(folder: Path, times: int, attack: Attack) -> None:
+    with (
+        durable_server() as server,
+        Replicas(folder, server, lease=f"{LEASE_SECONDS}s").serving() as rig,
+    ):
+        trouble = Trouble(rig, random.Random(7))
+        trouble.begin()
+        for _ in range(times):
+            server.crash()
+            rig.live(trouble.chance.uniform(0.1, 2 * LEASE_SECONDS))
+            server.restart()
+            eventually(rig.all_shown, "all accounts are shown again", PATIENCE_SECONDS)
+            rig.live(trouble.chance.uniform(0, 1))
+            attack.tried("crashes of the replicas' database")
+        trouble.end(attack)
+
+
+def test_replicas_stay_exact_when_their_database_crashes(tmp_path: Path, attack: Attack) -> None:
+    """And comes back, sometimes after all leases have run out."""
+    crashes(tmp_path, 1, attack)
+
+
+@pytest.mark.soak
+def test_replicas_stay_exact_when_their_database_crashes_again_and_again(
+    tmp_path: Path, attack: Attack
+) -> None:
+    crashes(tmp_path, 25, attack)
+
+
+@pytest.mark.soak
+def test_replicas_whose_clocks_are_an_hour_apart_are_exact(
+    tmp_path: Path, postgres: Server, attack: Attack
+) -> None:
+    """Leases are by the database's clock, and buckets by the vendors'."""
+    library = components.faketime()
+    with Replicas(tmp_path, postgres, lease=f"{LEASE_SECONDS}s").serving() as rig:
+        trouble = Trouble(rig, random.Random(11))
+        for name, offset in zip(NAMES, ("+0", "+3600", "-3600"), strict=True):
+            environment = {
+                "LD_PRELOAD": str(library),
+                "FAKETIME": offset,
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
+            rig.start(name, environment)
+        trouble._all_well()
+        rig.watch_leases()
+        for _ in range(10):
+            rig.live(1)
+            name = trouble.chance.choice(NAMES[1:])
+            process = rig.replicas[name]
+            rig.kill(name)
+            trouble._taken_over()
+            rig.start(name, process.environment)
+            trouble._all_well()
+            attack.tried("takeovers between replicas whose clocks are an hour apart")
+        for name in NAMES[1:]:
+            rig.stop(name)
+        rig.wait()
+        rig.settle(attack, patience=PATIENCE_SECONDS)
+        assert rig.shown_without_lease() == []
+        assert "Traceback" not in rig.logs()
