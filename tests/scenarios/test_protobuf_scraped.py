@@ -168,7 +168,7 @@ def test_prometheus_3_sees_the_first_increment_at_once(tmp_path: Path) -> None:
                 "millicast", "live", Stream(f"late-{number}", f"late comer {number}", False, born)
             )
         found = eventually(
-            lambda: server.query('media_stream_delivered_bytes_total{stream=~"late-.+"}[5m]'),
+            lambda: server.query('media_stream_delivered_bytes_total{stream=~"late comer.+"}[5m]'),
             "Prometheus has a stream that came later",
         )
     for series in found:
