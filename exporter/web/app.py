@@ -15,7 +15,6 @@ import msgspec
 from exporter.exposition import TEXT_FORMATS, Format, Page
 from exporter.polling.status import AccountStatus, LeasesStatus
 from exporter.web.fast_path import MAX_RESPONSE_BYTES, Headers
-from exporter.web.landing import content_security_policy, landing_page
 from exporter.web.negotiation import accepts_gzip, choose_format
 from exporter.web.toolkit.guard import with_headers
 
@@ -228,6 +227,9 @@ class Server:
             case self._telemetry_path:
                 return Response(405, "Only GET is allowed.\n", headers=_allow("GET, HEAD"))
             case "/":
+                # Imported only now: templates take long to load, and scrapes need none.
+                from exporter.web.landing import content_security_policy, landing_page
+
                 return Response(
                     200,
                     landing_page(
