@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import (
+    growth,
     guarded,
     idle,
     polling,
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "postgresql": shared_ledger.measure,
     "takeover": shared_ledger.start,
     "replicas": replicas.measure,
+    "growth": growth.measure,
 }
 OUTPUT = Path("benchmarks.json")
 

@@ -25,7 +25,7 @@ _ROUNDS = 15
 _POLLS_A_ROUND = 20
 
 
-class _Exporter:
+class Published:
     """A ledger with this many accounts, their pages and the publisher."""
 
     def __init__(self, folder: Path, accounts: int) -> None:
@@ -84,7 +84,7 @@ class _Exporter:
 def measure(accounts: int = 200) -> list[Result]:
     """Of so many accounts of 500 series, and of one account alone, in turns."""
     with TemporaryDirectory() as one, TemporaryDirectory() as many:
-        alone, among = _Exporter(Path(one), 1), _Exporter(Path(many), accounts)
+        alone, among = Published(Path(one), 1), Published(Path(many), accounts)
 
         async def compare() -> tuple[list[float], list[float]]:
             pairs = [

@@ -22,6 +22,8 @@ class Result:
     target: float | None = None
     at_least: bool = True
     note: str = ""
+    points: tuple[tuple[float, float], ...] = ()
+    """What a row about growth was fitted to: (size, cost)."""
 
     @property
     def reached(self) -> bool | None:

@@ -52,13 +52,13 @@ def scrape(target: Target, *, compressed: bool = True) -> tuple[float, bytes]:
     return seconds, body
 
 
-def per_second(wrk: str, target: Target, *, compressed: bool) -> float:
-    """Answers a second to eight connections, by wrk on the other processor."""
+def per_second(wrk: str, target: Target, *, compressed: bool, connections: int = 8) -> float:
+    """Answers a second to so many connections, by wrk on the other processor."""
     headers = (*target.headers, *(("Accept-Encoding: gzip",) if compressed else ()))
     output = subprocess.run(
         [
             *pinned(LOAD_CPU, [wrk]),
-            *("--threads", "1", "--connections", "8", "--duration", f"{SECONDS}s"),
+            *("--threads", "1", "--connections", str(connections), "--duration", f"{SECONDS}s"),
             *(word for header in headers for word in ("--header", header)),
             f"{target.scheme}://127.0.0.1:{target.port}{target.path}",
         ],
