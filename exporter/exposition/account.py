@@ -80,6 +80,7 @@ class AccountPage:
     def render(self, measures: Iterable[Measure], now: float) -> None:
         """Render these measures anew."""
         self._rendered_at = now
+        self._book.end_holds(now)
         for measure in measures:
             values: Levels = {}
             if measure.type == "gauge":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -144,8 +145,8 @@ class Book:
 
     It belongs to the ledger's thread. Only there, and only by applying Changes (or the new state
     of a feed) after their transaction was committed, is it changed; everywhere else it is read.
-    The one exception is `combines`, which the page calls for gauges, on the same thread, and
-    whose decisions are not stored.
+    The exceptions are `end_holds`, and `combines` for gauges: the page calls them on the same
+    thread, and what they decide is not stored.
 
     `holds` are the counters that are still shown at an earlier total: (that total, until when).
     `streams` are the names that the vendor's listing showed, and when it last did; `listed_at` is
@@ -201,6 +202,12 @@ class Book:
     def shown(self, measure: Measure) -> Iterator[Series]:
         """The series of `measure` that have a line of their own."""
         return (series for series in self.series.get(measure, {}).values() if series.into is None)
+
+    def end_holds(self, now: float) -> None:
+        """Let no hold that has ended by `now` begin again, should the clock be set back."""
+        for series, (held, until) in self.holds.items():
+            if -math.inf < until <= now:
+                self.holds[series] = (held, -math.inf)
 
     def value(self, series: Series, now: float) -> int:
         """What `series` shows at `now`: its exposed total, or the one it is held at."""

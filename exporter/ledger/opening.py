@@ -30,6 +30,7 @@ def open_ledger(
             clock=clock,
             hold_seconds=hold_seconds,
             patience_seconds=patience_seconds(lease_seconds),
+            shared=True,
         )
         return opened
     return SqliteLedger.open(place, clock=clock, hold_seconds=hold_seconds)

@@ -24,7 +24,7 @@ from tests.support.tcp_proxy import Cut
 
 __all__ = ["postgres"]
 
-pytestmark = [pytest.mark.sockets, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.sockets
 
 LEASE_SECONDS = 2
 PATIENCE_SECONDS = 60
@@ -148,6 +148,7 @@ KINDS: dict[str, Callable[[Trouble], None]] = {
 }
 
 
+@pytest.mark.timeout(300)
 def test_replicas_stay_exact_whatever_happens_to_one_of_them(
     trouble: Trouble, attack: Attack
 ) -> None:
@@ -202,6 +203,7 @@ def crashes(folder: Path, times: int, attack: Attack) -> None:
         trouble.end(attack)
 
 
+@pytest.mark.timeout(300)
 def test_replicas_stay_exact_when_their_database_crashes(tmp_path: Path, attack: Attack) -> None:
     """And comes back, sometimes after all leases have run out."""
     crashes(tmp_path, 1, attack)

@@ -95,6 +95,13 @@ def test_a_histogram_has_buckets_in_order_then_count_and_sum(shelf, book, page):
     assert of_b[-1].endswith(" 1.25")
 
 
+def test_a_hold_that_has_ended_does_not_begin_again_when_the_clock_is_set_back(shelf, book, page):
+    shelf.put(book, measures.VIEWS, ("live",), 9, held=(4, NOW + 100))
+    for now, value in ((NOW, "4"), (NOW + 100, "9"), (NOW - 3600, "9"), (NOW + 200, "9")):
+        page.render([measures.VIEWS], now)
+        assert text(page, measures.VIEWS).split()[-1] == value
+
+
 def test_a_held_counter_shows_its_earlier_total_until_it_is_due(shelf, book, page):
     shelf.put(book, measures.VIEWS, ("live",), 9, held=(4, NOW + 100))
     shelf.put(book, measures.VIEWS, ("vod",), 7, held=(0, NOW + 50))

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -500,3 +501,35 @@ def test_how_large_it_is_is_known_without_asking_the_server(ledger, book):
 def test_the_exporter_opens_it_by_its_place(place, clock):
     with closing(open_at(place, clock)) as ledger:
         assert isinstance(ledger, PostgresLedger)
+
+
+def test_holds_of_a_shared_ledger_end_by_the_servers_clock(postgres, place):
+    """Replicas' clocks may be an hour apart, and none shows what another one has shown lower."""
+
+    def opened(*, ahead, hold_seconds):
+        return PostgresLedger.open(
+            place,
+            clock=lambda: time.time() + ahead,
+            hold_seconds=hold_seconds,
+            shared=True,
+        )
+
+    def shown(*, ahead):
+        other = opened(ahead=ahead, hold_seconds=60)
+        book = open_book(other)
+        other.close()
+        now = time.time() + ahead
+        (series,) = book.shown(measures.DELIVERED_BYTES)
+        return book.value(series, now), book.value(series, now + 61)
+
+    first = opened(ahead=0, hold_seconds=60)
+    book = open_book(first)
+    first.record(book, Poll(feed="usage", at=NOW))
+    first.record(book, Poll(feed="usage", at=NOW, usage=(delivered(7, NOW - 4 * HOUR),)))
+    for ahead in (0, 3600, -3600):
+        assert shown(ahead=ahead) == (0, 7)
+    with first.database.transaction() as connection:  # a minute later
+        connection.execute("UPDATE series SET held_until = held_until - 61")
+    for ahead in (0, 3600, -3600):
+        assert shown(ahead=ahead) == (7, 7)
+    first.close()

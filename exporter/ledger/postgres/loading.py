@@ -64,8 +64,13 @@ def load_streams(connection: psycopg.Connection, book: Book) -> None:
     filling.add_streams(book, ((named(name), seen_at, beyond) for name, seen_at, beyond in rows))
 
 
-def load_series(connection: psycopg.Connection, book: Book, *, now: float) -> None:
-    """The series of the book's feeds, and what they are held at; Damaged when one is missing."""
+def load_series(
+    connection: psycopg.Connection, book: Book, *, now: float, ahead: float = 0.0
+) -> None:
+    """The series of the book's feeds, and what they are held at; Damaged when one is missing.
+
+    Holds are stored by a clock that is `ahead` of the one that tells `now`, in seconds.
+    """
     feeds = [feed.id for feed in book.feeds.values()]
     beyond = filling.add_series(
         book,
@@ -79,9 +84,9 @@ def load_series(connection: psycopg.Connection, book: Book, *, now: float) -> No
     filling.add_holds(
         book,
         connection.execute(
-            "SELECT measure, labels, held, held_until FROM series"
+            "SELECT measure, labels, held, held_until - %s FROM series"
             " WHERE feed = ANY(%s) AND held_until > %s",
-            (feeds, now),
+            (ahead, feeds, now + ahead),
         ),
     )
     filling.link(book, beyond, lambda measure, labels: _stored(connection, book, measure, labels))

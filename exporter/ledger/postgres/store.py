@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import psycopg
@@ -62,6 +62,7 @@ class PostgresLedger:
     database: Database
     clock: Callable[[], float]
     hold_seconds: float
+    shared: bool = False
     _size: int = 0
     _feeds: dict[int, int] = field(default_factory=dict)
     _unknown: dict[int, _Unknown] = field(default_factory=dict)
@@ -75,17 +76,19 @@ class PostgresLedger:
         clock: Callable[[], float],
         hold_seconds: float,
         patience_seconds: float = STATEMENT_SECONDS,
+        shared: bool = False,
     ) -> PostgresLedger:
         """Open the ledger, its tables made when missing and brought to the newest version.
 
-        No write to an account takes longer than `patience_seconds`.
+        No write to an account takes longer than `patience_seconds`. If it is `shared` with replicas,
+        whose clocks may differ, holds end by the server's clock.
 
         Raises LedgerError, saying what to do, when that cannot be done.
         """
         database = Database(server, patience_seconds=patience_seconds)
         try:
             migrate(database)
-            ledger = cls(database, clock, hold_seconds)
+            ledger = cls(database, clock, hold_seconds, shared)
             with database.transaction(READ) as connection:
                 ledger._measure(connection)
         except BaseException:
@@ -138,7 +141,7 @@ class PostgresLedger:
                     book.admitted.add(name)
                     first[name] = True
             admit(connection, identity, first)
-            load_series(connection, book, now=now)
+            load_series(connection, book, now=now, ahead=self._ahead(connection))
             load_descriptions(connection, book)
         # What this account's last transaction came to is in the book.
         self._unknown.pop(identity, None)
@@ -156,11 +159,22 @@ class PostgresLedger:
                 now=self.clock(),
                 hold_seconds=self.hold_seconds,
             )
-            write(connection, book, changes)
+            stored = changes
+            if changes.holds and (ahead := self._ahead(connection)):
+                holds = {one: (held, until + ahead) for one, (held, until) in changes.holds.items()}
+                stored = replace(changes, holds=holds)
+            write(connection, book, stored)
             self._measure(connection)
             return changes, lambda: self._apply(changes, book), changes.recorded
 
         return _both(self._write(book, work).recorded, self._untold.pop(book.id, None))
+
+    def _ahead(self, connection: psycopg.Connection) -> float:
+        """Seconds by which the server's clock is ahead of this one, where that matters."""
+        if not self.shared:
+            return 0.0
+        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        return 0.0 if row is None else float(row[0]) - self.clock()
 
     def _apply(self, changes: Changes, book: Book) -> None:
         apply(changes, book)
