@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
 import yaml
 
@@ -106,7 +107,14 @@ def test_every_flag_command_and_variable_exists(page, explained):
     words = set(re.findall(r"[\w.-]+", explained))
     named = re.findall(r"--(?:config|ledger|log|web)\.[a-z.-]*[a-z]", text)
     variables = re.findall(rf"{flags.PREFIX}\w+", text)
-    assert {*named, *variables} <= words
+    known = {
+        flag.envvar
+        for command in flags.COMMANDS.commands.values()
+        for flag in command.params
+        if isinstance(flag, click.Option)
+    }
+    assert set(named) <= words
+    assert set(variables) <= known
     for command in set(re.findall(r"media-usage-exporter ([a-z][a-z-]+)\b(?! /)", text)):
         assert re.search(rf"^ +{command}( |$)", explained, re.MULTILINE), command
 

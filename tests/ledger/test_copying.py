@@ -13,8 +13,9 @@ from exporter.history.reader import Choice
 from exporter.history.remote_write import Queue
 from exporter.ledger import Ledger, Poll
 from exporter.ledger.copying import copy
-from exporter.ledger.opening import open_ledger, reading
+from exporter.ledger.opening import reading
 from exporter.ledger.place import Server
+from exporter.ledger.postgres import PostgresLedger
 from exporter.ledger.tables import TABLES
 from exporter.model import DAY, HOUR, Usage, Window, measures
 from exporter.model.errors import LedgerError
@@ -36,7 +37,9 @@ def database(postgres):
 
 
 def open_at(place, clock):
-    return open_ledger(place, clock=clock, hold_seconds=HOLD_SECONDS, lease_seconds=120)
+    # Not shared with replicas, so that holds end by this clock in both.
+    kind = PostgresLedger if isinstance(place, Server) else Ledger
+    return kind.open(place, clock=clock, hold_seconds=HOLD_SECONDS)
 
 
 def open_book(ledger):
