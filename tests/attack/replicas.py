@@ -119,10 +119,16 @@ class Replicas(Rig):
                 for proxy in self.proxies.values():
                     proxy.__exit__()
 
-    def start(self, name: str, environment: Mapping[str, str] | None = None) -> Exporter:
+    def start(
+        self,
+        name: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        module: str = "exporter",
+    ) -> Exporter:
         """Start a replica; the log of one that was there before goes on.
 
-        If `proxied`, it has a proxy of its own to the database.
+        If `proxied`, it has a proxy of its own to the database. `module` is what Python runs.
         """
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -130,7 +136,7 @@ class Replicas(Rig):
         if self.proxied:
             config = folder / "config.yaml"
             config.write_text(self._through_a_proxy(name))
-        one = Exporter(config, "--replica.name", name, environment=environment)
+        one = Exporter(config, "--replica.name", name, environment=environment, module=module)
         one.log = folder / "exporter.log"
         self.replicas[name] = one
         one.start()

@@ -8,126 +8,21 @@ takeover, and in the end every total is the truth.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.attack.replicas import Replicas
 from tests.attack.reporting import Attack
+from tests.attack.trouble import LEASE_SECONDS, NAMES, PATIENCE_SECONDS, Trouble
 from tests.support import components
 from tests.support.postgres import Server, durable_server, postgres
 from tests.support.processes import eventually
-from tests.support.tcp_proxy import Cut
 
 __all__ = ["postgres"]
 
 pytestmark = pytest.mark.sockets
-
-LEASE_SECONDS = 2
-PATIENCE_SECONDS = 60
-NAMES = ("one", "two", "three")
-
-
-class Trouble:
-    """Three replicas, and what can happen to one of them; at least one is always left alone."""
-
-    def __init__(self, rig: Replicas, chance: random.Random) -> None:
-        self.rig = rig
-        self.chance = chance
-        self.longest_takeover = 0.0
-        """Seconds from a replica's end to the moment at which all accounts are shown again."""
-
-    def begin(self) -> None:
-        for name in NAMES:
-            self.rig.start(name)
-        self._all_well()
-        self.rig.watch_leases()
-
-    def killed(self) -> None:
-        """kill -9; the others take its accounts over, and it comes back."""
-        name = self._any()
-        self.rig.kill(name)
-        self._taken_over()
-        self.rig.start(name)
-
-    def stopped(self) -> None:
-        """SIGTERM, as in a rollout."""
-        name = self._any()
-        self.rig.stop(name)
-        self._taken_over()
-        self.rig.start(name)
-
-    def frozen(self) -> None:
-        """SIGSTOP for longer than the lease; it is asked in the first millisecond afterwards."""
-        name = self._any()
-        self.rig.freeze(name)
-        self._taken_over(name)
-        assert self.rig.thaw(name) == frozenset()
-
-    def cut_off(self) -> None:
-        """Its database connection breaks around a COMMIT, in one of three ways."""
-        proxy = self.rig.proxies[self._any()]
-        cuts = proxy.cuts
-        proxy.cut_at_commit(self.chance.choice(list(Cut)))
-        eventually(lambda: self._look() and proxy.cuts > cuts, "a COMMIT was cut")
-        self._recovered()
-
-    def silent(self) -> None:
-        """Its database is silent for longer than the lease, while TCP acknowledges everything."""
-        name = self._any()
-        self.rig.proxies[name].silence()
-        self._taken_over(name)
-        assert self.rig.accounts_of(name) == frozenset(), "its leases have run out"
-        self.rig.proxies[name].speak()
-        self._recovered()
-
-    def rolled(self) -> None:
-        """Each replica is replaced after the other."""
-        for name in NAMES:
-            self.rig.stop(name)
-            self.rig.start(name)
-            eventually(partial(self.rig.replicas[name].answers, "/-/healthy"), "it is up")
-            self.rig.live(0.3)
-
-    def end(self, attack: Attack) -> None:
-        """All judges."""
-        self._all_well()
-        self.rig.settle(attack, patience=PATIENCE_SECONDS)
-        assert self.rig.shown_without_lease() == []
-        assert self.rig.asked_too_often() == {}
-        assert "Traceback" not in self.rig.logs()
-
-    def _all_well(self) -> None:
-        def all_well() -> bool:
-            counts = [len(accounts) for accounts in self.rig.spread().values()]
-            whole = sum(counts) == len(self.rig.providers)
-            return whole and len(counts) == len(NAMES) and max(counts) - min(counts) <= 1
-
-        try:
-            eventually(all_well, "all replicas hold accounts", PATIENCE_SECONDS)
-        except AssertionError as error:
-            raise AssertionError(f"{self.rig.spread()}\n{self.rig.logs()[-6000:]}") from error
-
-    def _any(self) -> str:
-        """One of the replicas, once each of them holds an account."""
-        self._all_well()
-        return self.chance.choice(NAMES)
-
-    def _look(self) -> bool:
-        self.rig.spread()
-        return True
-
-    def _taken_over(self, *but: str) -> None:
-        began = time.monotonic()
-        eventually(lambda: self.rig.all_shown(*but), "all accounts are shown", PATIENCE_SECONDS)
-        self.longest_takeover = max(self.longest_takeover, time.monotonic() - began)
-
-    def _recovered(self) -> None:
-        eventually(self.rig.all_shown, "all accounts are shown again", PATIENCE_SECONDS)
-        self.rig.live(0.5)
 
 
 @pytest.fixture
@@ -166,7 +61,7 @@ def test_replicas_stay_exact_whatever_happens_to_one_of_them(
 @pytest.mark.parametrize(
     ("name", "times"),
     [
-        ("replicas killed", 120),
+        ("replicas killed", 240),
         ("replicas stopped", 60),
         ("replicas frozen for longer than a lease", 40),
         ("connections of replicas broken around a COMMIT", 80),
@@ -232,16 +127,16 @@ def test_replicas_whose_clocks_are_an_hour_apart_are_exact(
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             }
             rig.start(name, environment)
-        trouble._all_well()
+        trouble.all_well()
         rig.watch_leases()
         for _ in range(8):
             rig.live(1)
             name = trouble.chance.choice(NAMES[1:])
             process = rig.replicas[name]
             rig.kill(name)
-            trouble._taken_over()
+            trouble.taken_over()
             rig.start(name, process.environment)
-            trouble._all_well()
+            trouble.all_well()
             attack.tried("takeovers between replicas whose clocks are an hour apart")
         for name in NAMES[1:]:
             rig.stop(name)

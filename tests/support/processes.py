@@ -72,7 +72,7 @@ def vendors(emulators: Emulators) -> Iterator[str]:
 
 
 class Exporter:
-    """The program itself, as `python -m exporter serve`."""
+    """The program itself, as `python -m exporter serve`, or another module in its place."""
 
     def __init__(
         self,
@@ -80,7 +80,9 @@ class Exporter:
         *flags: str,
         environment: Mapping[str, str] | None = None,
         scheme: str = "http",
+        module: str = "exporter",
     ) -> None:
+        self.module = module
         self.config = config
         self.flags = flags
         self.environment = dict(environment or {})
@@ -93,7 +95,7 @@ class Exporter:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "exporter", "serve"),
+                    *(sys.executable, "-m", self.module, "serve"),
                     *("--config.file", str(self.config)),
                     *("--web.listen-address", self.address),
                     *self.flags,
