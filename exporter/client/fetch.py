@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from exporter.client.computing import computed
 from exporter.client.merge import Chain, Fetched, Merge
 from exporter.client.parse import read_answer
 from exporter.client.shared_requests import FIRST_SECONDS, Identity, SharedRequests
@@ -76,7 +77,7 @@ class PollFetcher:
             failure = failures.exceptions[0]
         else:
             if fetch.refusal is None or merged.requests:
-                return merged.fetched(fetch.skipped())
+                return await computed(merged.rows, merged.fetched, fetch.skipped())
             failure = fetch.refusal
         raise failure  # outside the except block, so that a traceback shows the error's own cause
 
@@ -92,6 +93,9 @@ class _QueuedRequest:
 
 class _FeedFetch:
     """The requests of one fetch: the queue, and what was made.
+
+    There may be thousands of first requests. They are put together one by one, as they are needed:
+    all at once would hold up the event loop.
 
     `refusal` is the first error that the feed handled by other requests or by none.
     """
@@ -109,6 +113,7 @@ class _FeedFetch:
         self._merged = merged
         self._group = group
         self._concurrency = concurrency
+        self._first: deque[Iterator[_QueuedRequest]] = deque()
         self._waiting: deque[_QueuedRequest] = deque()
         self._seen: set[Identity] = set()
         self._workers = 0
@@ -119,7 +124,7 @@ class _FeedFetch:
 
     def start(self, requests: Iterable[Request], ask: Ask) -> None:
         """Queue an ask's first requests, each as the beginning of a new chain."""
-        self._waiting.extend(
+        self._first.append(
             _QueuedRequest(request, ask, self._merged.chain()) for request in self._unseen(requests)
         )
         self._start_workers()
@@ -169,7 +174,17 @@ class _FeedFetch:
             self._seen.add(identity)
             yield request
 
+    def _fill(self) -> None:
+        """Put first requests into the queue, as many as can be made next."""
+        while self._first and len(self._waiting) < self._concurrency:
+            queued = next(self._first[0], None)
+            if queued is None:
+                self._first.popleft()
+            else:
+                self._waiting.append(queued)
+
     def _start_workers(self) -> None:
+        self._fill()
         # One worker for each queued request, up to `concurrency`; each ends with an empty queue.
         for _ in range(min(self._concurrency - self._workers, len(self._waiting))):
             self._workers += 1
@@ -178,6 +193,7 @@ class _FeedFetch:
     async def _work(self) -> None:
         while self._waiting:
             queued = self._waiting.popleft()
+            self._fill()
             request = queued.request
             try:
                 body = await self._requests.get(request, self._feed.name)

@@ -110,6 +110,8 @@ class Merge:
         self._described: dict[tuple[Measure, tuple[str, ...]], Level] = {}
         self._newest: int | None = None
         self.requests = 0
+        self.rows = 0
+        """How many facts have been added."""
 
     def chain(self) -> Chain:
         """A new chain, which is later than all others so far."""
@@ -130,6 +132,7 @@ class Merge:
         self.requests += 1
         if not new:
             return
+        self.rows += len(usage) + len(answer.items) + len(answer.levels) + len(answer.events)
         if usage:
             chain.add(usage)
             self._note_newest(usage.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 
+from exporter.client.computing import computed
 from exporter.client.fetch import PollFetcher
 from exporter.config import Account
 from exporter.ledger import Book
@@ -87,11 +88,14 @@ class StreamNames:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._looked_up.wait()
-        known = stream_names(self._book, self.configured, now, polled_at=polled_at)
-        names = list(dict.fromkeys((*known, *self.found)))
+        names = await computed(len(self._book.streams), self._names, now, polled_at)
         if not names and (self._lister or self.discovery) is not None and not self.listed:
             raise self._without_names()
         return names
+
+    def _names(self, now: int, polled_at: int | None) -> list[str]:
+        known = stream_names(self._book, self.configured, now, polled_at=polled_at)
+        return list(dict.fromkeys((*known, *self.found)))
 
     def _note_listing(self, *, listed: bool, error: PollError | None) -> None:
         self.listed, self._error = listed, error

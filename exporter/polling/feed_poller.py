@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from itertools import islice
 
+from exporter.client.computing import computed
 from exporter.client.fetch import PollFetcher
 from exporter.client.merge import Fetched
 from exporter.config import Polling
@@ -25,7 +26,7 @@ from exporter.polling.progress import Progress
 from exporter.polling.recorder import Recorder
 from exporter.polling.status import FeedStatus
 from exporter.polling.stream_poll import FindAccountFeed, StreamPoll
-from exporter.polling.streams import select_streams
+from exporter.polling.streams import StreamSelection, select_streams
 
 FEW_REQUESTS = 10
 """A feed that needs at most this many requests for all its streams never leaves out any."""
@@ -134,30 +135,35 @@ class FeedPoller:
         if not feed.needs_streams:
             asked = self._asks_for((), now)
             return asked, await fetcher.fetch(feed, asked.asks)
-        state = self.state
         names = await self._names.known(
             now,
-            polled_at=state.polled_at,
+            polled_at=self.state.polled_at,
             # Short enough that the rest of the poll has time left.
             patience_seconds=self._polling.cadence_seconds / 3,
         )
-        streams = select_streams(
-            names,
-            state,
-            self._recorder.book,
-            now=now,
-            settling=feed.settling,
-            cadence_seconds=self._polling.cadence_seconds,
-            reduction=self.progress.reduction if self._many_requests(names, now) else 0,
-        )
+        streams, asked = await computed(len(names), self._select, names, now)
         stream_poll = StreamPoll(
             feed,
             streams,
+            asked,
             ask=lambda names: self._asks_for(names, now),
             hours=self._recorder.hours,
             find_account_feed=find_account_feed,
         )
         return await stream_poll.fetch(fetcher)
+
+    def _select(self, names: Sequence[str], now: int) -> tuple[StreamSelection, PlannedAsks]:
+        """Which of the streams to ask for, and the asks for the live ones."""
+        streams = select_streams(
+            names,
+            self.state,
+            self._recorder.book,
+            now=now,
+            settling=self.feed.settling,
+            cadence_seconds=self._polling.cadence_seconds,
+            reduction=self.progress.reduction if self._many_requests(names, now) else 0,
+        )
+        return streams, self._asks_for(streams.live, now)
 
     def _many_requests(self, names: Sequence[str], now: int) -> bool:
         """Whether all streams take more than FEW_REQUESTS: only then are some left out."""

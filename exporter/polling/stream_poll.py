@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from exporter.client.computing import computed
 from exporter.client.fetch import PollFetcher
 from exporter.client.merge import Fetched, merge_fetched
 from exporter.model import Ask, Feed, Measure, StreamBreakdown, Window
@@ -29,24 +30,28 @@ class FindAccountFeed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamPoll:
-    """One poll of one feed by stream. `ask` plans the asks for some streams."""
+    """One poll of one feed by stream. `ask` plans the asks for some streams; `asked` are those for
+    the live ones.
+    """
 
     feed: Feed
     streams: StreamSelection
+    asked: PlannedAsks
     ask: Callable[[Sequence[str]], PlannedAsks]
     hours: Hours
     find_account_feed: FindAccountFeed
 
     async def fetch(self, fetcher: PollFetcher) -> tuple[PlannedAsks, Fetched]:
         """The asks made, and the merged answers. Raises PollError as `PollFetcher.fetch` does."""
-        asked = self.ask(self.streams.live)
+        asked = self.asked
         fetched = await fetcher.fetch(self.feed, asked.asks)
         idle = self.streams.idle
         if not idle:
             return asked, fetched
-        unchanged = await self._unchanged(self.ask(idle).asks, fetched)
+        planned = await computed(len(idle), self.ask, idle)
+        unchanged = await self._unchanged(planned.asks, fetched)
         due = [name for name in idle[: self.streams.due] if name not in unchanged]
-        more = self.ask(due)
+        more = await computed(len(due), self.ask, due)
         asked = asked.with_streams(more, tuple(unchanged))
         if not due:
             return asked, fetched
@@ -75,10 +80,14 @@ class StreamPoll:
             min(ask.spans[0].window.start for ask in spans),
             max(ask.spans[-1].window.end for ask in spans),
         )
-        start = sums_match_from(
+        totals = await self.hours(source, [total for total, _ in pairs], window)
+        known = await self.hours(feed.name, [part for _, part in pairs], window)
+        start = await computed(
+            len(known) + len(fetched.usage),
+            sums_match_from,
             pairs,
-            await self.hours(source, [total for total, _ in pairs], window),
-            await self.hours(feed.name, [part for _, part in pairs], window),
+            totals,
+            known,
             fetched.usage,
             start=window.start,
             end=window.end,

@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 import pytest
 
+from exporter.client.computing import MANY
 from exporter.client.fetch import PollFetcher
+from exporter.client.merge import Merge
 from exporter.client.shared_requests import KEPT_BYTES
 from exporter.model import (
     HOUR,
@@ -382,6 +384,43 @@ async def test_a_large_answer_is_read_off_the_event_loop_and_a_small_one_on_it()
     await fetch(Feed(first=requests("a", "b")), Vendor(a=b"{}".rjust(300_000), b=b"{}"))
     assert threads["/a"] is not threading.main_thread()
     assert threads["/b"] is threading.main_thread()
+
+
+async def test_thousands_of_rows_are_merged_in_another_thread_than_the_event_loops(monkeypatch):
+    merging: list[threading.Thread] = []
+    merged = Merge.fetched
+
+    def noted(self, skipped):
+        merging.append(threading.current_thread())
+        return merged(self, skipped)
+
+    monkeypatch.setattr(Merge, "fetched", noted)
+    many = [Usage(BYTES, (f"s{number}",), 0, HOUR, 1) for number in range(MANY + 1)]
+    for rows in (many, many[:-1]):
+        fetched = await fetch(SomeFeed(answers={"/a": Answer(usage=rows)}), Vendor(a=b"{}"))
+        assert fetched.usage == rows
+    assert merging[0] is not threading.main_thread()
+    assert merging[1] is threading.main_thread()
+
+
+async def test_first_requests_are_put_together_as_they_are_needed():
+    """Thousands at once would hold up the event loop."""
+    put_together: list[str] = []
+    ahead: list[int] = []
+
+    class Feed(SomeFeed):
+        def requests(self, ask):
+            for number in range(100):
+                put_together.append(f"/{number}")
+                yield Request(f"/{number}")
+
+    async def get(request, feed):
+        ahead.append(len(put_together) - int(request.path[1:]))
+        return b"{}"
+
+    fetched = await PollFetcher(get, concurrency=4).fetch(Feed(), [ASK])
+    assert fetched.requests == 100
+    assert max(ahead) <= 2 * 4
 
 
 # --- Refusals and broken answers ------------------------------------------------------------------

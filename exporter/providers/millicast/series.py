@@ -61,11 +61,12 @@ class SeriesFeed:
         if not self.needs_streams:
             return [self._request(span) for span in ask.spans]
         names = tuple(dict.fromkeys(filter(reportable, ask.streams)))
-        return [
+        # One by one: there may be thousands.
+        return (
             self._request(span, names[first : first + NAMES_PER_REQUEST])
             for span in ask.spans
             for first in range(0, len(names), NAMES_PER_REQUEST)
-        ]
+        )
 
     def _request(self, span: Span, names: tuple[str, ...] = ()) -> Request:
         form = "%Y-%m-%dT%H:%M:%SZ" if span.step is Step.HOUR else "%Y-%m-%d"
