@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.installation import installed
 from exporter.ledger import Ledger, Poll
 from exporter.model import HOUR, Usage
 from exporter.model.measures import STREAM_DELIVERED_BYTES, STREAM_RECEIVED_BYTES
@@ -63,10 +63,13 @@ accounts:
     return path
 
 
-def serve(config: Path, port: int, *options: str) -> list[str]:
-    """The command that serves `config` on `port`."""
+def serve(
+    config: Path, port: int, *options: str, program: Sequence[str] | None = None
+) -> list[str]:
+    """The command that serves `config` on `port`: as installed, without extras, or as `program`."""
     return [
-        *(sys.executable, "-m", "exporter", "serve", "--config.file", str(config)),
+        *(installed() if program is None else program),
+        *("serve", "--config.file", str(config)),
         *("--web.listen-address", f"127.0.0.1:{port}", "--web.max-requests", "1000"),
         *options,
     ]

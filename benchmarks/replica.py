@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.fixtures import serve
+from benchmarks.installation import DEVELOPED
 from benchmarks.machine import free_port, wait_for
 
 PATIENCE_SECONDS = 300
@@ -46,7 +47,7 @@ def replica(folder: Path, config: Path, name: str) -> Iterator[Replica]:
     port = free_port()
     log = folder / f"{name}.log"
     with log.open("wb") as output:
-        command = [*serve(config, port), "--replica.name", name]
+        command = serve(config, port, "--replica.name", name, program=DEVELOPED)
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
         wait_for(port, process, log)

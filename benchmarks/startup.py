@@ -11,12 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.fixtures import configuration, serve
+from benchmarks.installation import installed, interpreter
 from benchmarks.machine import LOAD_CPU, SERVER_CPU, free_port, pinned, running
 from benchmarks.results import Result, median
 
 ROUNDS = 15
-BARE = [sys.executable, "-c", "pass"]
-PROGRAM = [sys.executable, "-m", "exporter"]
 STREAMS = 10
 
 
@@ -67,10 +66,10 @@ def measure() -> list[Result]:
         vendor = [sys.executable, "-m", "benchmarks.vendor", str(vendor_port), str(STREAMS)]
         asked = ["healthcheck", "--web.listen-address", f"127.0.0.1:{port}"]
         commands = {
-            "bare": BARE,
-            "--help": [*PROGRAM, "--help"],
-            "--version": [*PROGRAM, "--version"],
-            "healthcheck": [*PROGRAM, *asked],
+            "bare": [str(interpreter()), "-c", "pass"],
+            "--help": [*installed(), "--help"],
+            "--version": [*installed(), "--version"],
+            "healthcheck": [*installed(), *asked],
         }
         took: dict[str, list[float]] = {name: [] for name in (*commands, "serve")}
         (folder / "served").mkdir()
