@@ -30,8 +30,9 @@ class FindAccountFeed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamPoll:
-    """One poll of one feed by stream. `ask` plans the asks for some streams; `asked` are those for
-    the live ones.
+    """One poll of one feed by stream.
+
+    `ask` plans the asks for some streams; `asked` are those for the live ones.
     """
 
     feed: Feed
