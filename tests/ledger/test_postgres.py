@@ -16,7 +16,7 @@ from exporter.ledger.book import Lease
 from exporter.ledger.opening import open_ledger, reading
 from exporter.ledger.place import Server
 from exporter.ledger.postgres import PostgresLedger, database, schema
-from exporter.ledger.postgres.schema import STEPS, Step
+from exporter.ledger.postgres.schema import LOCKS_SECONDS, STEPS, Step
 from exporter.ledger.postgres.stored import PostgresStored
 from exporter.model import HOUR, Usage, Window, measures
 from exporter.model.errors import (
@@ -261,6 +261,55 @@ def test_a_step_that_fails_leaves_the_version_before_it(postgres, empty, clock, 
         (done, len(STEPS))
     ]
     assert "colour" not in columns(postgres, empty)
+
+
+def impatient(place, clock):
+    return PostgresLedger.open(place, clock=clock, hold_seconds=HOLD_SECONDS, patience_seconds=0.2)
+
+
+def test_a_step_may_take_longer_than_a_write_to_an_account(postgres, empty, clock, monkeypatch):
+    """A write may take half a lease; a step goes through a whole ledger."""
+    place = Server(postgres.url(empty))
+    open_at(place, clock).close()
+    later(monkeypatch, before=("SELECT pg_sleep(0.5)", "ALTER TABLE account ADD colour text"))
+    impatient(place, clock).close()
+    assert "colour" in columns(postgres, empty)
+
+
+def test_a_replica_that_starts_waits_while_another_one_does_a_step(
+    postgres, empty, clock, monkeypatch
+):
+    place = Server(postgres.url(empty))
+    open_at(place, clock).close()
+    with psycopg.connect(postgres.url(empty)) as other:
+        other.execute("LOCK TABLE ledger IN ACCESS EXCLUSIVE MODE")
+        monkeypatch.setattr(time, "sleep", lambda _: other.rollback())
+        impatient(place, clock).close()
+
+
+@pytest.mark.parametrize("patience", [LOCKS_SECONDS, 0.0])
+def test_a_step_waits_for_those_who_use_its_tables(postgres, empty, clock, monkeypatch, patience):
+    """Not for longer at a time than others may have to wait behind it; and not for ever."""
+    place = Server(postgres.url(empty))
+    open_at(place, clock).close()
+    later(monkeypatch, before=("ALTER TABLE account ADD colour text",))
+    monkeypatch.setattr(schema, "LOCKS_SECONDS", patience)
+    pauses = []
+    with psycopg.connect(postgres.url(empty)) as writer:
+        writer.execute("UPDATE account SET listed_at = 1")
+
+        def pause(seconds):
+            pauses.append(seconds)
+            writer.rollback()
+
+        monkeypatch.setattr(time, "sleep", pause)
+        if patience:
+            impatient(place, clock).close()
+        else:
+            with pytest.raises(LedgerError, match="holds a lock on it for too long"):
+                impatient(place, clock)
+    assert bool(pauses) == bool(patience)
+    assert ("colour" in columns(postgres, empty)) == bool(patience)
 
 
 def test_a_history_of_an_older_version_is_not_read(postgres, place, monkeypatch):

@@ -149,7 +149,8 @@ class Database:
         begin = (
             f"BEGIN ISOLATION LEVEL {isolation};"
             f" SET LOCAL statement_timeout = '{statement_seconds * 1000:.0f}ms';"
-            f" SET LOCAL lock_timeout = '{min(LOCK_SECONDS, patience) * 1000:.0f}ms';"
+            # Less than a statement: one that fails is to say that it waited for a lock.
+            f" SET LOCAL lock_timeout = '{min(LOCK_SECONDS, 0.9 * patience) * 1000:.0f}ms';"
             " SET LOCAL idle_in_transaction_session_timeout ="
             f" '{idle_seconds * 1000:.0f}ms'"
         )

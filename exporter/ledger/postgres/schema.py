@@ -9,16 +9,26 @@ program works with every ledger whose last `after` it knows.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 import psycopg
 
-from exporter.ledger.postgres.database import READ, Database
-from exporter.model.errors import LedgerError
+from exporter.ledger.postgres.database import LONG_SECONDS, READ, Database
+from exporter.model.errors import LedgerError, LedgerWriteError
+
+T = TypeVar("T")
 
 PROGRAM = "media-usage-exporter"
 OLDEST_SERVER = 130000
+
+LOCKS_SECONDS = 60.0
+"""How long a step waits until nobody else uses its tables; it fails then, and changes nothing."""
+LOCKS_PAUSE_SECONDS = 0.2
+_LOCKED = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +242,7 @@ def migrate(database: Database) -> None:
 
     Raises LedgerError, in one line, when that cannot be done; nothing is changed then.
     """
-    versions = identify(database)
+    versions = _versions(database)
     try:
         if versions.version == 0:
             _create(database)
@@ -261,28 +271,68 @@ def _create(database: Database) -> None:
 
 
 def _do_steps(database: Database) -> None:
-    for number in range(identify(database).version, len(STEPS)):
-        with database.transaction() as connection:
-            if _locked(connection).version == number:
-                for statement in STEPS[number].before:
-                    connection.execute(statement)
-                connection.execute("UPDATE ledger SET version = %s", (number + 1,))
+    for number in range(_versions(database).version, len(STEPS)):
+        _do(database, number, _before)
 
 
 def _finish_steps(database: Database) -> None:
-    for number in range(identify(database).finished, len(STEPS)):
-        with database.transaction() as connection:
-            versions = _locked(connection)
-            old = connection.execute(
-                "SELECT 1 FROM lease WHERE until > clock_timestamp() AND version <= %s LIMIT 1",
-                (number,),
-            ).fetchone()
-            if old is not None:
-                return
-            if versions.finished == number:
-                for statement in STEPS[number].after:
-                    connection.execute(statement)
-                connection.execute("UPDATE ledger SET finished = %s", (number + 1,))
+    for number in range(_versions(database).finished, len(STEPS)):
+        if not _do(database, number, _after):
+            return
+
+
+def _versions(database: Database) -> Versions:
+    return _unlocked(lambda: identify(database))
+
+
+def _do(database: Database, number: int, part: Callable[[psycopg.Connection, int], bool]) -> bool:
+    """Do one part of a step, in one transaction, and say whether the next one may be done."""
+
+    def work() -> bool:
+        # It may go through a large ledger.
+        with database.transaction(statement_seconds=LONG_SECONDS) as connection:
+            return part(connection, number)
+
+    return _unlocked(work)
+
+
+def _unlocked(work: Callable[[], T]) -> T:
+    """The result of `work`, tried again and again while others lock what it needs.
+
+    It waits only briefly at a time: whoever comes after a statement that waits for a whole table
+    waits, too.
+    """
+    end = time.monotonic() + LOCKS_SECONDS
+    while True:
+        try:
+            return work()
+        except LedgerWriteError as error:
+            if not isinstance(error.__cause__, _LOCKED) or time.monotonic() > end:
+                raise
+        time.sleep(LOCKS_PAUSE_SECONDS)
+
+
+def _before(connection: psycopg.Connection, number: int) -> bool:
+    if _locked(connection).version == number:
+        for statement in STEPS[number].before:
+            connection.execute(statement)
+        connection.execute("UPDATE ledger SET version = %s", (number + 1,))
+    return True
+
+
+def _after(connection: psycopg.Connection, number: int) -> bool:
+    versions = _locked(connection)
+    old = connection.execute(
+        "SELECT 1 FROM lease WHERE until > clock_timestamp() AND version <= %s LIMIT 1",
+        (number,),
+    ).fetchone()
+    if old is not None:
+        return False
+    if versions.finished == number:
+        for statement in STEPS[number].after:
+            connection.execute(statement)
+        connection.execute("UPDATE ledger SET finished = %s", (number + 1,))
+    return True
 
 
 def _locked(connection: psycopg.Connection) -> Versions:
